@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Domains of the s390 IOMMU driver
+ *
+ * Private to drivers/iommu: what the driver (s390-iommu.c) and the shadow's
+ * claim on a domain (s390-shadow-domain.c) have to share.
+ */
+#ifndef _S390_IOMMU_H
+#define _S390_IOMMU_H
+
+#include <linux/iommu.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <asm/pci_dma.h>
+
+struct s390_shadow;
+struct zpci_dev;
+
+/**
+ * struct s390_domain - a paging domain
+ * @domain: what the IOMMU core knows
+ * @devices: attached functions, by zpci_dev->iommu_list
+ * @ctrs: counters shown in the function's debugfs statistics
+ * @dma_table: region-third table that iommu_map() writes
+ * @shadow: who has claimed the domain, or NULL. While it is set, the one
+ *	attached function translates with the table of the shadow and @dma_table
+ *	is empty. Written under @list_lock; who maps reads it under
+ *	s390_iommu_map_srcu.
+ * @list_lock: protects @devices and @shadow
+ * @rcu: for the deferred release
+ */
+struct s390_domain {
+	struct iommu_domain	domain;
+	struct list_head	devices;
+	struct zpci_iommu_ctrs	ctrs;
+	unsigned long		*dma_table;
+	struct s390_shadow	*shadow;
+	spinlock_t		list_lock;	/* devices, shadow */
+	struct rcu_head		rcu;
+};
+
+static inline struct s390_domain *to_s390_domain(struct iommu_domain *dom)
+{
+	return container_of(dom, struct s390_domain, domain);
+}
+
+/*
+ * Held for reading by who maps into a domain that can be claimed, so that a
+ * claim can wait for mappings that did not see it.
+ */
+extern struct srcu_struct s390_iommu_map_srcu;
+
+#ifdef CONFIG_S390_IOMMU_SHADOW
+void s390_shadow_domain_detached(struct s390_domain *s390_domain);
+#else
+static inline void s390_shadow_domain_detached(struct s390_domain *s390_domain)
+{
+}
+#endif
+
+#endif /* _S390_IOMMU_H */

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Format of the I/O translation tables of s390 PCI functions
+ *
+ * The one place that knows the bits of region, segment and page table entries.
+ * Host tables, which a function translates with, and guest tables, which KVM
+ * shadows, have the same format. The bits themselves are in <asm/pci_dma.h>.
+ *
+ * Levels are counted from the leaf, so that a level and the size of what one
+ * of its entries covers grow together.
+ */
+#ifndef _S390_IOTABLE_H
+#define _S390_IOTABLE_H
+
+#include <linux/bits.h>
+#include <linux/types.h>
+#include <asm/pci_dma.h>
+
+/**
+ * enum s390_iot_level - levels of an I/O translation table
+ * @S390_IOT_PT: page table, 256 entries of 4 KiB each
+ * @S390_IOT_ST: segment table, 2048 entries of 1 MiB each
+ * @S390_IOT_RT: region-third table, 2048 entries of 2 GiB each
+ */
+enum s390_iot_level {
+	S390_IOT_PT,
+	S390_IOT_ST,
+	S390_IOT_RT,
+};
+
+/**
+ * enum s390_iot_kind - what an entry is, as s390_iot_decode() judges it
+ * @S390_IOT_INVALID: marked invalid, translates nothing
+ * @S390_IOT_TABLE: leads to a table of the next lower level
+ * @S390_IOT_FRAME: leads to a frame of the size that the entry covers
+ * @S390_IOT_MALFORMED: valid, but breaks the format
+ */
+enum s390_iot_kind {
+	S390_IOT_INVALID,
+	S390_IOT_TABLE,
+	S390_IOT_FRAME,
+	S390_IOT_MALFORMED,
+};
+
+/* Format control of a segment table entry: it designates a 1 MiB frame */
+#define S390_IOT_STE_FC			0x400UL
+#define S390_IOT_SFAA_MASK		(~0xfffffUL)
+
+#define S390_IOT_SEGMENT_SIZE		BIT(ZPCI_ST_SHIFT)
+#define S390_IOT_SEGMENT_MASK		(~(S390_IOT_SEGMENT_SIZE - 1))
+#define S390_IOT_REGION_SIZE		BIT(ZPCI_RT_SHIFT)
+#define S390_IOT_REGION_MASK		(~(S390_IOT_REGION_SIZE - 1))
+
+/**
+ * s390_iot_index() - index of an I/O address in a table
+ * @level: level of the table
+ * @iova: I/O address
+ *
+ * Return: index of the entry that covers @iova
+ */
+static inline unsigned int s390_iot_index(enum s390_iot_level level, u64 iova)
+{
+	switch (level) {
+	case S390_IOT_PT:
+		return (iova >> PAGE_SHIFT) & ZPCI_PT_MASK;
+	case S390_IOT_ST:
+		return (iova >> ZPCI_ST_SHIFT) & ZPCI_INDEX_MASK;
+	default:
+		return (iova >> ZPCI_RT_SHIFT) & ZPCI_INDEX_MASK;
+	}
+}
+
+/**
+ * s390_iot_pte_valid() - does a page table entry translate?
+ * @pte: the entry
+ *
+ * Return: true if the entry designates a frame
+ */
+static inline bool s390_iot_pte_valid(u64 pte)
+{
+	return (pte & ZPCI_PTE_VALID_MASK) == ZPCI_PTE_VALID;
+}
+
+/**
+ * s390_iot_entry_valid() - is a region or segment table entry valid?
+ * @entry: the entry
+ *
+ * Return: true if the entry designates a table or a frame
+ */
+static inline bool s390_iot_entry_valid(u64 entry)
+{
+	return (entry & ZPCI_TABLE_VALID_MASK) == ZPCI_TABLE_VALID;
+}
+
+/**
+ * s390_iot_pte() - compose a valid page table entry
+ * @addr: absolute address of the frame
+ * @prot: the function must not store to the frame
+ *
+ * Return: the entry
+ */
+static inline u64 s390_iot_pte(u64 addr, bool prot)
+{
+	return (addr & ZPCI_PTE_ADDR_MASK) | ZPCI_PTE_VALID |
+	       (prot ? ZPCI_TABLE_PROTECTED : ZPCI_TABLE_UNPROTECTED);
+}
+
+/**
+ * s390_iot_ste() - compose a segment table entry that leads to a page table
+ * @pto: absolute address of the page table
+ *
+ * Return: the entry
+ */
+static inline u64 s390_iot_ste(u64 pto)
+{
+	return (pto & ZPCI_STE_ADDR_MASK) | ZPCI_TABLE_TYPE_SX |
+	       ZPCI_TABLE_VALID | ZPCI_TABLE_UNPROTECTED;
+}
+
+/**
+ * s390_iot_rte() - compose a region-third table entry
+ * @sto: absolute address of a segment table of full length
+ *
+ * Return: the entry
+ */
+static inline u64 s390_iot_rte(u64 sto)
+{
+	return (sto & ZPCI_RTE_ADDR_MASK) | ZPCI_TABLE_TYPE_RTX |
+	       ZPCI_TABLE_LEN_RTX | ZPCI_TABLE_VALID | ZPCI_TABLE_UNPROTECTED;
+}
+
+/**
+ * s390_iot_decode() - judge a table entry
+ * @level: level of the table that the entry was fetched from
+ * @entry: a copy of the entry
+ * @addr: set to the origin of the next table or the address of the frame, if
+ *	  that is what the entry designates
+ * @prot: set to true, never to false, if the entry protects from stores: the
+ *	  caller passes the same variable down the levels to combine them
+ *
+ * An entry of all zeroes and one that designates address zero are malformed.
+ * The architecture knows no such rule for a frame; it is the answer that QEMU
+ * gives (table_translate() in hw/s390x/s390-pci-bus.c), and a guest must not
+ * see a difference between the two.
+ *
+ * Return: the kind of the entry
+ */
+static inline enum s390_iot_kind s390_iot_decode(enum s390_iot_level level,
+						 u64 entry, u64 *addr,
+						 bool *prot)
+{
+	enum s390_iot_kind kind = S390_IOT_TABLE;
+
+	if (!entry)
+		return S390_IOT_MALFORMED;
+
+	switch (level) {
+	case S390_IOT_PT:
+		if (!s390_iot_pte_valid(entry))
+			return S390_IOT_INVALID;
+		*addr = entry & ZPCI_PTE_ADDR_MASK;
+		kind = S390_IOT_FRAME;
+		break;
+	case S390_IOT_ST:
+		if (!s390_iot_entry_valid(entry))
+			return S390_IOT_INVALID;
+		if ((entry & ZPCI_TABLE_TYPE_MASK) != ZPCI_TABLE_TYPE_SX)
+			return S390_IOT_MALFORMED;
+		if (entry & S390_IOT_STE_FC) {
+			*addr = entry & S390_IOT_SFAA_MASK;
+			kind = S390_IOT_FRAME;
+		} else {
+			*addr = entry & ZPCI_STE_ADDR_MASK;
+		}
+		break;
+	case S390_IOT_RT:
+		if (!s390_iot_entry_valid(entry))
+			return S390_IOT_INVALID;
+		if ((entry & ZPCI_TABLE_TYPE_MASK) != ZPCI_TABLE_TYPE_RTX)
+			return S390_IOT_MALFORMED;
+		/* A segment table has its full length: TL 3, TF 0 */
+		if ((entry & ZPCI_TABLE_LEN_RTX) != ZPCI_TABLE_LEN_RTX ||
+		    (entry & ZPCI_TABLE_OFFSET_MASK))
+			return S390_IOT_MALFORMED;
+		*addr = entry & ZPCI_RTE_ADDR_MASK;
+		break;
+	}
+	if (!*addr)
+		return S390_IOT_MALFORMED;
+	if (entry & ZPCI_TABLE_PROTECTED)
+		*prot = true;
+	return kind;
+}
+
+int s390_iot_init(void);
+unsigned long *s390_iot_alloc_table(gfp_t gfp);
+void s390_iot_free_table(unsigned long *table);
+void s390_iot_free_tree(unsigned long *rto);
+unsigned long *s390_iot_lookup_ste(unsigned long *rto, u64 iova);
+unsigned long *s390_iot_lookup_pte(unsigned long *rto, u64 iova);
+unsigned long *s390_iot_walk_ste(unsigned long *rto, u64 iova, gfp_t gfp);
+unsigned long *s390_iot_walk_pte(unsigned long *rto, u64 iova, gfp_t gfp);
+bool s390_iot_has_mappings(unsigned long *rto);
+
+#endif /* _S390_IOTABLE_H */

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Batches: what was taken out of a host table and awaits the host refresh
+ *
+ * Invariant that this file keeps: a page is unpinned, and a shadow page table
+ * freed, only after a host refresh that covers it has succeeded. If the refresh
+ * fails, the batch goes to limbo. From there it is released by a refresh of the
+ * whole aperture, which the next s390_shadow_refresh() begins with, or by the
+ * teardown, when the function has lost the table.
+ *
+ * Every page that is unpinned here was charged before it was pinned, and is
+ * uncharged after it was unpinned.
+ */
+
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <kunit/static_stub.h>
+
+#include "s390-shadow.h"
+#include <trace/events/s390_shadow.h>
+
+/**
+ * s390_shadow_alloc_batch() - allocate what a refresh needs to work
+ *
+ * Return: an empty batch or NULL
+ */
+struct s390_shadow_batch *s390_shadow_alloc_batch(void)
+{
+	struct s390_shadow_batch *batch;
+
+	KUNIT_STATIC_STUB_REDIRECT(s390_shadow_alloc_batch);
+
+	batch = kmalloc(sizeof(*batch), S390_SHADOW_GFP);
+	if (!batch)
+		return NULL;
+	batch->nr = 0;
+	INIT_LIST_HEAD(&batch->leaves);
+	batch->buckets = 0;
+	batch->refresh = false;
+	batch->first = U64_MAX;
+	batch->last = 0;
+	batch->rt_nr = 0;
+	batch->st_nr = 0;
+	return batch;
+}
+
+/**
+ * s390_shadow_unpin() - unpin and uncharge pages
+ * @shadow: the shadow
+ * @old: host page table entries that name them; the function can't use the
+ *	 entries any more
+ * @nr: number of entries
+ *
+ * Context: process; sleeps
+ */
+void s390_shadow_unpin(struct s390_shadow *shadow, const u64 *old,
+		       unsigned int nr)
+{
+	struct page *pages[S390_SHADOW_PIN_CHUNK];
+	unsigned int i, n = 0;
+	bool write = false;
+
+	if (!nr)
+		return;
+
+	for (i = 0; i < nr; i++) {
+		bool w = !(old[i] & ZPCI_TABLE_PROTECTED);
+
+		if (n && (w != write || n == ARRAY_SIZE(pages))) {
+			shadow->ops->unpin(shadow->guest, pages, n, write);
+			n = 0;
+		}
+		write = w;
+		pages[n++] = phys_to_page(old[i] & ZPCI_PTE_ADDR_MASK);
+	}
+	shadow->ops->unpin(shadow->guest, pages, n, write);
+	shadow->ops->uncharge(shadow->guest, nr);
+	atomic64_sub(nr, &shadow->pinned);
+}
+
+/**
+ * s390_shadow_free_leaf() - free a shadow page table
+ * @shadow: the shadow
+ * @page: the page table; the function can't use it any more
+ */
+void s390_shadow_free_leaf(struct s390_shadow *shadow, struct page *page)
+{
+	atomic64_dec(&shadow->leaf_pages);
+	__free_page(page);
+}
+
+/**
+ * s390_shadow_batch_release() - give back what a batch holds
+ * @shadow: the shadow
+ * @batch: the batch; the function has forgotten all that it took out of the
+ *	   host table. It is empty afterwards.
+ *
+ * Context: process; sleeps
+ */
+void s390_shadow_batch_release(struct s390_shadow *shadow,
+			       struct s390_shadow_batch *batch)
+{
+	struct page *page, *tmp;
+	unsigned int i;
+
+	s390_shadow_unpin(shadow, batch->old, batch->nr);
+	batch->nr = 0;
+
+	list_for_each_entry_safe(page, tmp, &batch->leaves, lru) {
+		list_del(&page->lru);
+		s390_shadow_free_leaf(shadow, page);
+	}
+
+	for (i = 0; batch->buckets; i++, batch->buckets >>= 1)
+		if (batch->buckets & 1)
+			atomic_dec_return_release(&shadow->buckets[i].unflushed);
+
+	batch->refresh = false;
+	batch->first = U64_MAX;
+	batch->last = 0;
+}
+
+static int shadow_host_refresh(struct s390_shadow *shadow, u64 first, u64 last)
+{
+	u64 size = shadow->cfg.pal - shadow->cfg.pba + 1;
+	int rc;
+
+	atomic64_inc(&shadow->refreshes);
+	rc = shadow->host_ops->refresh(shadow->host, first, last - first + 1);
+	if (rc == -ENOMEM) {
+		/*
+		 * The hypervisor below us ran out of mappings. Let it look at
+		 * everything, so that it finds those that it can give up.
+		 */
+		atomic64_inc(&shadow->refreshes);
+		rc = shadow->host_ops->refresh(shadow->host, shadow->cfg.pba,
+					       size);
+	}
+	if (rc)
+		atomic64_inc(&shadow->refresh_errors);
+	return rc;
+}
+
+/**
+ * s390_shadow_batch_flush() - host refresh, then release
+ * @shadow: the shadow; &s390_shadow.live is held
+ * @batchp: the batch, empty afterwards. On failure it has gone to limbo and
+ *	    *@batchp is NULL.
+ *
+ * Context: process; sleeps
+ * Return: 0, or the error of the host refresh: -ENOMEM or -EIO
+ */
+int s390_shadow_batch_flush(struct s390_shadow *shadow,
+			    struct s390_shadow_batch **batchp)
+{
+	struct s390_shadow_batch *batch = *batchp;
+	int rc;
+
+	if (!batch->refresh) {
+		s390_shadow_batch_release(shadow, batch);
+		return 0;
+	}
+
+	rc = shadow_host_refresh(shadow, batch->first, batch->last);
+	trace_s390_shadow_flush(shadow->id, batch->first, batch->last,
+				batch->nr, rc);
+	if (!rc) {
+		s390_shadow_batch_release(shadow, batch);
+		return 0;
+	}
+
+	mutex_lock(&shadow->limbo_lock);
+	list_add(&batch->node, &shadow->limbo);
+	WRITE_ONCE(shadow->stale, true);
+	mutex_unlock(&shadow->limbo_lock);
+	*batchp = NULL;
+	return rc;
+}
+
+/**
+ * s390_shadow_leave_limbo() - make up for host refreshes that failed
+ * @shadow: the shadow; &s390_shadow.live is held
+ *
+ * Nothing is certain before the whole aperture is refreshed.
+ *
+ * Context: process; sleeps
+ * Return: 0, or the error of the host refresh: -ENOMEM or -EIO
+ */
+int s390_shadow_leave_limbo(struct s390_shadow *shadow)
+{
+	struct s390_shadow_batch *batch, *tmp;
+	int rc = 0;
+
+	mutex_lock(&shadow->limbo_lock);
+	if (shadow->stale) {
+		rc = shadow_host_refresh(shadow, shadow->cfg.pba,
+					 shadow->cfg.pal);
+		if (rc)
+			goto out;
+		list_for_each_entry_safe(batch, tmp, &shadow->limbo, node) {
+			list_del(&batch->node);
+			s390_shadow_batch_release(shadow, batch);
+			kfree(batch);
+		}
+		WRITE_ONCE(shadow->stale, false);
+	}
+out:
+	mutex_unlock(&shadow->limbo_lock);
+	return rc;
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The claim of a shadow on an iommu_domain
+ *
+ * Invariants that this file keeps:
+ *
+ * 1. One writer. While a shadow has claimed a domain, iommu_map() and
+ *    iommu_unmap() on it are refused and no second function can be attached. A
+ *    domain with mappings or with more than one function can't be claimed.
+ * 2. A table is freed, and the pages it names are unpinned, only after the
+ *    function has lost it.
+ *
+ * The function does not get its translations from the domain's own table while
+ * the domain is claimed, but from one that belongs to the shadow. So iommu_map()
+ * and the shadow never write to the same table, and the function is switched
+ * between the two by registering its I/O address translation anew, which makes
+ * it forget everything at once, at the beginning and at the end.
+ *
+ * Who holds what: the creator holds a reference on the shadow, the shadow one
+ * on the device. The domain only points to the shadow, and the shadow to the
+ * domain; both pointers are cleared under zdev->attach_lock by whoever comes
+ * first, s390_shadow_destroy() or the detach of the domain. A domain is freed
+ * only after it was detached, so the pointer to it is good while it is set.
+ *
+ * Lock order: group->mutex of the IOMMU core -> zdev->attach_lock ->
+ * shadow->live (see s390-shadow.c) -> locks of the guest operations. Callers of
+ * s390_shadow_create() and _destroy() hold no lock of the IOMMU core.
+ */
+
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <asm/pci.h>
+#include <asm/pci_insn.h>
+
+#include "s390-iommu.h"
+#include "s390-shadow.h"
+
+/* Status of MPCIFC: the function is already registered, or is not */
+#define ZPCI_MOD_ST_SEQUENCE	24
+
+/* A hot reset may register a table between two of our instructions */
+#define S390_SHADOW_SWITCH_TRIES	8
+
+/* Called by a refresh, with the shadow alive: the domain is claimed */
+static int shadow_domain_refresh(void *host, u64 start, u64 size)
+{
+	struct s390_shadow *shadow = host;
+	struct zpci_dev *zdev = to_zpci_dev(shadow->dev);
+
+	atomic64_inc(&shadow->domain->ctrs.sync_rpcits);
+	return zpci_refresh_trans((u64)zdev->fh << 32, start, size);
+}
+
+static const struct s390_shadow_host_ops shadow_domain_host_ops = {
+	.refresh = shadow_domain_refresh,
+};
+
+/*
+ * Make the function translate with @table, and with nothing else.
+ *
+ * A hot reset (zpci_hot_reset_device()) runs without attach_lock: it disables
+ * and enables the function and then registers what zdev->dma_table points to,
+ * which it may have read before we changed it. If its registration comes
+ * between ours, ours is refused and we try again; if it comes after ours, it
+ * is refused. So when ours succeeded, the function has @table. When ours fails
+ * for another reason than the sequence, the function is disabled or gone and
+ * translates nothing.
+ *
+ * Return: 0, or -EIO if the function has no table now
+ */
+static int shadow_switch_table(struct zpci_dev *zdev, unsigned long *table)
+{
+	unsigned int tries;
+	u8 status;
+	int cc;
+
+	lockdep_assert_held(&zdev->attach_lock);
+
+	WRITE_ONCE(zdev->dma_table, table);
+	/* Pairs with the update of the function handle by a hot reset */
+	smp_mb();
+	for (tries = 0; tries < S390_SHADOW_SWITCH_TRIES; tries++) {
+		zpci_unregister_ioat(zdev, 0);
+		cc = zpci_register_ioat(zdev, 0, zdev->start_dma, zdev->end_dma,
+					virt_to_phys(table), &status);
+		if (!cc)
+			return 0;
+		if (cc != 1 || status != ZPCI_MOD_ST_SEQUENCE)
+			break;
+	}
+	return -EIO;
+}
+
+static int shadow_claim(struct s390_domain *s390_domain, struct zpci_dev *zdev,
+			struct s390_shadow *shadow)
+{
+	unsigned long flags;
+	int rc = -EBUSY;
+
+	spin_lock_irqsave(&s390_domain->list_lock, flags);
+	if (!s390_domain->shadow &&
+	    list_is_singular(&s390_domain->devices) &&
+	    list_first_entry(&s390_domain->devices, struct zpci_dev,
+			     iommu_list) == zdev) {
+		WRITE_ONCE(s390_domain->shadow, shadow);
+		rc = 0;
+	}
+	spin_unlock_irqrestore(&s390_domain->list_lock, flags);
+	return rc;
+}
+
+static void shadow_unclaim(struct s390_domain *s390_domain)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&s390_domain->list_lock, flags);
+	WRITE_ONCE(s390_domain->shadow, NULL);
+	spin_unlock_irqrestore(&s390_domain->list_lock, flags);
+}
+
+/**
+ * s390_shadow_create() - claim a function's domain and shadow a guest into it
+ * @dev: the device of the PCI function
+ * @cfg: the guest's translation parameters; the aperture must lie within what
+ *	 the function can address (start_dma to end_dma of CLP Query PCI
+ *	 Function)
+ * @ops: access to guest memory
+ * @guest: argument of @ops; must stay valid until s390_shadow_destroy()
+ *
+ * The function must be attached to an unmanaged domain (VFIO, iommufd) that
+ * has no mappings. The shadow starts empty: nothing is mirrored before the
+ * first s390_shadow_refresh().
+ *
+ * Context: process; sleeps. No lock of the IOMMU core may be held.
+ * Return: the shadow, to be given back by s390_shadow_destroy(), or
+ * * -ENODEV	 - not a zPCI function, or no unmanaged domain is attached
+ * * -EBUSY	 - the domain has mappings, another function, or a claim already
+ * * -EOPNOTSUPP - the format of the guest's table is not supported
+ * * -EINVAL	 - the aperture is malformed or out of the function's reach
+ * * -ENOMEM	 - no memory
+ * * -EIO	 - the function did not accept the table
+ */
+struct s390_shadow *s390_shadow_create(struct device *dev,
+				       const struct s390_shadow_config *cfg,
+				       const struct s390_shadow_guest_ops *ops,
+				       void *guest)
+{
+	struct s390_domain *s390_domain;
+	struct s390_shadow *shadow;
+	struct iommu_domain *domain;
+	struct zpci_dev *zdev;
+	int rc;
+
+	if (!dev_is_pci(dev) || !device_iommu_mapped(dev))
+		return ERR_PTR(-ENODEV);
+	zdev = to_zpci_dev(dev);
+
+	rc = s390_shadow_config_check(cfg);
+	if (rc)
+		return ERR_PTR(rc);
+	if (cfg->pba < zdev->start_dma || cfg->pal > zdev->end_dma)
+		return ERR_PTR(-EINVAL);
+
+	shadow = s390_shadow_engine_create(cfg, ops, guest,
+					   &shadow_domain_host_ops, NULL,
+					   zdev->tlb_refresh, zdev->fid);
+	if (!shadow)
+		return ERR_PTR(-ENOMEM);
+	shadow->host = shadow;
+	shadow->dev = get_device(dev);
+
+	mutex_lock(&zdev->attach_lock);
+	domain = zdev->s390_domain;
+	if (domain->type != IOMMU_DOMAIN_UNMANAGED) {
+		rc = -ENODEV;
+		goto fail;
+	}
+	s390_domain = to_s390_domain(domain);
+	rc = shadow_claim(s390_domain, zdev, shadow);
+	if (rc)
+		goto fail;
+
+	/* Who maps now sees the claim; wait for those who did not */
+	synchronize_srcu(&s390_iommu_map_srcu);
+	if (s390_iot_has_mappings(s390_domain->dma_table)) {
+		rc = -EBUSY;
+		goto fail_unclaim;
+	}
+
+	rc = shadow_switch_table(zdev, shadow->rto);
+	if (rc) {
+		shadow_switch_table(zdev, s390_domain->dma_table);
+		goto fail_unclaim;
+	}
+	shadow->domain = s390_domain;
+	mutex_unlock(&zdev->attach_lock);
+	return shadow;
+
+fail_unclaim:
+	shadow_unclaim(s390_domain);
+fail:
+	mutex_unlock(&zdev->attach_lock);
+	s390_shadow_engine_teardown(shadow);
+	s390_shadow_put(shadow);
+	return ERR_PTR(rc);
+}
+EXPORT_SYMBOL_GPL(s390_shadow_create);
+
+/**
+ * s390_shadow_destroy() - end the shadowing and give back the domain
+ * @shadow: what s390_shadow_create() returned
+ *
+ * The function translates with the domain's own, empty table afterwards. All
+ * pages are unpinned and uncharged, refreshes in progress have ended, and no
+ * guest operation is called any more. Does nothing of this that the detach of
+ * the domain has done already. Never fails. Drops the creator's reference.
+ *
+ * Context: process; sleeps. No lock of the IOMMU core may be held.
+ */
+void s390_shadow_destroy(struct s390_shadow *shadow)
+{
+	struct zpci_dev *zdev = to_zpci_dev(shadow->dev);
+	struct s390_domain *s390_domain;
+
+	mutex_lock(&zdev->attach_lock);
+	s390_domain = shadow->domain;
+	if (s390_domain) {
+		/* On failure the function has no table at all: as good */
+		shadow_switch_table(zdev, s390_domain->dma_table);
+		s390_shadow_engine_teardown(shadow);
+		shadow->domain = NULL;
+		shadow_unclaim(s390_domain);
+	}
+	mutex_unlock(&zdev->attach_lock);
+	s390_shadow_put(shadow);
+}
+EXPORT_SYMBOL_GPL(s390_shadow_destroy);
+
+/**
+ * s390_shadow_domain_detached() - the function of a domain was detached
+ * @s390_domain: the domain
+ *
+ * Called by the driver after the function's I/O address translation was
+ * unregistered: it can't reach any table. If the domain is claimed, the shadow
+ * gives back everything and is but an empty shell from now on.
+ *
+ * Context: process; sleeps. attach_lock of the function and group->mutex of
+ * the IOMMU core are held.
+ */
+void s390_shadow_domain_detached(struct s390_domain *s390_domain)
+{
+	struct s390_shadow *shadow = s390_domain->shadow;
+
+	if (!shadow)
+		return;
+	s390_shadow_engine_teardown(shadow);
+	shadow->domain = NULL;
+	shadow_unclaim(s390_domain);
+}

@@ -1,0 +1,1062 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests of the shadow of a guest's I/O address space
+ *
+ * The test plays both sides. The guest is an array of frames, some of which
+ * hold an I/O translation table. The host is a model of a function that
+ * remembers translations: before each step it looks up every address that the
+ * test uses, and it forgets only what a host refresh tells it to. When a frame
+ * is unpinned, the model is asked whether the function could still reach it,
+ * through the host table or from memory. That is the order that matters:
+ * replace, refresh, release.
+ */
+
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+#include <kunit/test-bug.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "s390-shadow.h"
+
+/* Guest memory: frames of 4 KiB that begin at this guest absolute address */
+#define GUEST_BASE	0x10000000UL
+#define NR_FRAMES	600
+
+/* What the frames hold: tables first, then data, at last a 1 MiB frame */
+#define FRAME_RT	0			/* 16 KiB */
+#define FRAME_ST	4			/* 16 KiB */
+#define FRAME_PT	8			/* two page tables a frame */
+#define FRAME_DATA	16
+#define FRAME_LARGE	256			/* GUEST_BASE + 1 MiB */
+
+#define APERTURE_FIRST	0x100000000UL
+#define APERTURE_LAST	0x2ffffffffUL
+
+/* Two page tables' worth of I/O addresses, in neighbouring segments */
+#define IOVA		0x180000000UL
+#define NR_IOVAS	(2 * ZPCI_PT_ENTRIES)
+
+/* Operations that can be told to fail */
+enum fail_op {
+	FAIL_NONE,
+	FAIL_READ,
+	FAIL_PIN,
+	FAIL_CHARGE,
+	FAIL_REFRESH,
+	FAIL_BATCH,
+	FAIL_LEAF,
+	FAIL_TABLE,
+	NR_FAIL_OPS,
+};
+
+struct fixture {
+	struct kunit *test;
+	struct page *frames[NR_FRAMES];
+	unsigned int pins[NR_FRAMES];
+	bool dirty[NR_FRAMES];
+	struct s390_shadow *shadow;
+	struct s390_shadow_config cfg;
+
+	/* Host page table entries that the function remembers */
+	u64 tlb[NR_IOVAS];
+	bool lost_table;
+
+	unsigned int calls[NR_FAIL_OPS];
+	enum fail_op fail_op;
+	unsigned int fail_nth;		/* counts from 1; 0: never */
+	bool fail_all;			/* from the nth on, not just the nth */
+	int fail_rc;
+
+	unsigned long charged;
+	unsigned long charge_limit;
+	unsigned int unpins;
+	u64 refresh_first;
+	u64 refresh_last;
+};
+
+static unsigned long gaddr_of(unsigned int frame)
+{
+	return GUEST_BASE + frame * PAGE_SIZE;
+}
+
+static u64 *guest_table(struct fixture *f, unsigned int frame,
+			unsigned int entry)
+{
+	frame += entry * sizeof(u64) / PAGE_SIZE;
+	entry %= PAGE_SIZE / sizeof(u64);
+	return (u64 *)page_address(f->frames[frame]) + entry;
+}
+
+static u64 *guest_rte(struct fixture *f)
+{
+	return guest_table(f, FRAME_RT, s390_iot_index(S390_IOT_RT, IOVA));
+}
+
+static u64 *guest_ste(struct fixture *f, unsigned int segment)
+{
+	return guest_table(f, FRAME_ST,
+			   s390_iot_index(S390_IOT_ST, IOVA) + segment);
+}
+
+static u64 *guest_pte(struct fixture *f, unsigned int nr)
+{
+	return guest_table(f, FRAME_PT, nr);
+}
+
+static u64 iova_of(unsigned int nr)
+{
+	return IOVA + (u64)nr * PAGE_SIZE;
+}
+
+static bool fails(struct fixture *f, enum fail_op op)
+{
+	f->calls[op]++;
+	if (op != f->fail_op || !f->fail_nth)
+		return false;
+	return f->fail_all ? f->calls[op] >= f->fail_nth :
+			     f->calls[op] == f->fail_nth;
+}
+
+static u64 host_pte(struct fixture *f, unsigned int nr)
+{
+	unsigned long *pte = s390_iot_lookup_pte(f->shadow->rto, iova_of(nr));
+
+	return pte ? *pte : ZPCI_PTE_INVALID;
+}
+
+/* The function uses all its addresses, and remembers */
+static void function_looks_up_all(struct fixture *f)
+{
+	unsigned int nr;
+	u64 pte;
+
+	for (nr = 0; nr < NR_IOVAS; nr++) {
+		pte = host_pte(f, nr);
+		if (s390_iot_pte_valid(pte))
+			f->tlb[nr] = pte;
+	}
+}
+
+static bool pte_names(u64 pte, struct page *page)
+{
+	return s390_iot_pte_valid(pte) &&
+	       (pte & ZPCI_PTE_ADDR_MASK) == page_to_phys(page);
+}
+
+static bool function_reaches(struct fixture *f, struct page *page)
+{
+	unsigned int nr;
+
+	for (nr = 0; nr < NR_IOVAS; nr++)
+		if (pte_names(f->tlb[nr], page) ||
+		    (!f->lost_table && pte_names(host_pte(f, nr), page)))
+			return true;
+	return false;
+}
+
+static int frame_of(struct fixture *f, u64 gaddr)
+{
+	if (gaddr < GUEST_BASE || gaddr >= gaddr_of(NR_FRAMES))
+		return -EFAULT;
+	return (gaddr - GUEST_BASE) / PAGE_SIZE;
+}
+
+static int fake_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
+{
+	struct fixture *f = guest;
+	int frame = frame_of(f, gaddr);
+
+	if (fails(f, FAIL_READ))
+		return f->fail_rc;
+	KUNIT_EXPECT_EQ(f->test, gaddr % sizeof(u64), 0);
+	KUNIT_EXPECT_LE(f->test, offset_in_page(gaddr) + nr * sizeof(u64),
+			PAGE_SIZE);
+	if (frame < 0)
+		return frame;
+	memcpy(dst, page_address(f->frames[frame]) + offset_in_page(gaddr),
+	       nr * sizeof(u64));
+	return 0;
+}
+
+static long fake_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
+		     struct page **pages)
+{
+	struct fixture *f = guest;
+	unsigned int i;
+	int frame;
+
+	if (fails(f, FAIL_PIN))
+		return f->fail_rc;
+	for (i = 0; i < nr; i++) {
+		frame = frame_of(f, gaddr + i * PAGE_SIZE);
+		if (frame < 0)
+			return i ? (long)i : frame;
+		f->pins[frame]++;
+		pages[i] = f->frames[frame];
+	}
+	return nr;
+}
+
+static void fake_unpin(void *guest, struct page **pages, unsigned int nr,
+		       bool dirty)
+{
+	struct fixture *f = guest;
+	unsigned int i, frame;
+
+	for (i = 0; i < nr; i++) {
+		for (frame = 0; frame < NR_FRAMES; frame++)
+			if (f->frames[frame] == pages[i])
+				break;
+		KUNIT_ASSERT_LT(f->test, frame, NR_FRAMES);
+		KUNIT_EXPECT_GT(f->test, f->pins[frame], 0);
+		f->pins[frame]--;
+		f->dirty[frame] |= dirty;
+		f->unpins++;
+		if (!f->pins[frame])
+			KUNIT_EXPECT_FALSE_MSG(f->test,
+					       function_reaches(f, pages[i]),
+					       "frame %u unpinned before the host refresh: the function can still reach it",
+					       frame);
+	}
+}
+
+static int fake_charge(void *guest, unsigned long nr)
+{
+	struct fixture *f = guest;
+
+	if (fails(f, FAIL_CHARGE))
+		return f->fail_rc;
+	if (f->charged + nr > f->charge_limit)
+		return -ENOMEM;
+	f->charged += nr;
+	return 0;
+}
+
+static void fake_uncharge(void *guest, unsigned long nr)
+{
+	struct fixture *f = guest;
+
+	KUNIT_EXPECT_GE(f->test, f->charged, nr);
+	f->charged -= nr;
+}
+
+static const struct s390_shadow_guest_ops fake_guest_ops = {
+	.read = fake_read,
+	.pin = fake_pin,
+	.unpin = fake_unpin,
+	.charge = fake_charge,
+	.uncharge = fake_uncharge,
+};
+
+static int fake_refresh(void *host, u64 start, u64 size)
+{
+	struct fixture *f = host;
+	unsigned int nr;
+
+	KUNIT_EXPECT_EQ(f->test, offset_in_page(start), 0);
+	KUNIT_EXPECT_EQ(f->test, offset_in_page(size), 0);
+	KUNIT_EXPECT_GE(f->test, start, f->cfg.pba);
+	KUNIT_EXPECT_LE(f->test, start + size - 1, f->cfg.pal);
+	if (fails(f, FAIL_REFRESH))
+		return f->fail_rc;
+	f->refresh_first = start;
+	f->refresh_last = start + size - 1;
+	for (nr = 0; nr < NR_IOVAS; nr++)
+		if (iova_of(nr) >= start && iova_of(nr) < start + size)
+			f->tlb[nr] = ZPCI_PTE_INVALID;
+	return 0;
+}
+
+static const struct s390_shadow_host_ops fake_host_ops = {
+	.refresh = fake_refresh,
+};
+
+/* What the function translates with is gone: as after deregistration */
+static void function_loses_table(struct fixture *f)
+{
+	unsigned int nr;
+
+	for (nr = 0; nr < NR_IOVAS; nr++)
+		f->tlb[nr] = ZPCI_PTE_INVALID;
+	f->lost_table = true;
+}
+
+static int refresh(struct fixture *f, unsigned int nr, unsigned int count)
+{
+	function_looks_up_all(f);
+	return s390_shadow_refresh(f->shadow, iova_of(nr),
+				   iova_of(nr + count) - 1);
+}
+
+static int refresh_all(struct fixture *f)
+{
+	function_looks_up_all(f);
+	return s390_shadow_refresh(f->shadow, f->cfg.pba, f->cfg.pal);
+}
+
+static u64 pinned(struct fixture *f)
+{
+	struct s390_shadow_stats stats;
+	unsigned int frame;
+	u64 sum = 0;
+
+	s390_shadow_stats(f->shadow, &stats);
+	for (frame = 0; frame < NR_FRAMES; frame++)
+		sum += f->pins[frame];
+	KUNIT_EXPECT_EQ(f->test, stats.pinned, sum);
+	KUNIT_EXPECT_EQ(f->test, f->charged, sum);
+	return sum;
+}
+
+static void start_shadow(struct fixture *f, bool refresh_new)
+{
+	f->cfg.pba = APERTURE_FIRST;
+	f->cfg.pal = APERTURE_LAST;
+	f->cfg.iota |= gaddr_of(FRAME_RT) | ZPCI_IOTA_RTTO_FLAG;
+	KUNIT_ASSERT_EQ(f->test, s390_shadow_config_check(&f->cfg), 0);
+	f->shadow = s390_shadow_engine_create(&f->cfg, &fake_guest_ops, f,
+					      &fake_host_ops, f, refresh_new,
+					      1);
+	KUNIT_ASSERT_NOT_NULL(f->test, f->shadow);
+	f->lost_table = false;
+}
+
+/* Teardown must work from any state and leave nothing behind */
+static void end_shadow(struct fixture *f)
+{
+	struct s390_shadow_stats stats;
+
+	if (!f->shadow)
+		return;
+	f->fail_op = FAIL_NONE;
+	memset(f->calls, 0, sizeof(f->calls));
+	function_loses_table(f);
+	s390_shadow_engine_teardown(f->shadow);
+	KUNIT_EXPECT_EQ(f->test, pinned(f), 0);
+	s390_shadow_stats(f->shadow, &stats);
+	KUNIT_EXPECT_EQ(f->test, stats.tables, 0);
+	KUNIT_EXPECT_EQ(f->test, stats.mapped, stats.unmapped);
+	KUNIT_EXPECT_EQ(f->test, f->calls[FAIL_TABLE] + f->calls[FAIL_LEAF] +
+			f->calls[FAIL_BATCH], 0);
+
+	memset(f->calls, 0, sizeof(f->calls));
+	KUNIT_EXPECT_EQ(f->test,
+			s390_shadow_refresh(f->shadow, f->cfg.pba, f->cfg.pal),
+			-ENODEV);
+	KUNIT_EXPECT_EQ(f->test, f->calls[FAIL_READ] + f->calls[FAIL_PIN] +
+			f->calls[FAIL_REFRESH], 0);
+	/* Again, from the state "torn down" */
+	s390_shadow_engine_teardown(f->shadow);
+	s390_shadow_put(f->shadow);
+	f->shadow = NULL;
+}
+
+/* The guest's empty table: everything linked, all page table entries invalid */
+static void guest_builds_table(struct fixture *f)
+{
+	unsigned int i;
+
+	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++) {
+		*guest_table(f, FRAME_RT, i) = ZPCI_TABLE_INVALID;
+		*guest_table(f, FRAME_ST, i) = ZPCI_TABLE_INVALID;
+	}
+	for (i = 0; i < NR_IOVAS; i++)
+		*guest_pte(f, i) = ZPCI_PTE_INVALID;
+	*guest_rte(f) = s390_iot_rte(gaddr_of(FRAME_ST));
+	*guest_ste(f, 0) = s390_iot_ste(gaddr_of(FRAME_PT));
+	*guest_ste(f, 1) = s390_iot_ste(gaddr_of(FRAME_PT) + ZPCI_PT_SIZE);
+}
+
+static void guest_maps(struct fixture *f, unsigned int nr, unsigned int frame,
+		       bool prot)
+{
+	*guest_pte(f, nr) = s390_iot_pte(gaddr_of(frame), prot);
+}
+
+static void guest_unmaps(struct fixture *f, unsigned int nr)
+{
+	*guest_pte(f, nr) = ZPCI_PTE_INVALID;
+}
+
+static void expect_host(struct fixture *f, unsigned int nr, unsigned int frame,
+			bool prot)
+{
+	KUNIT_EXPECT_EQ_MSG(f->test, host_pte(f, nr),
+			    s390_iot_pte(page_to_phys(f->frames[frame]), prot),
+			    "host entry of page %u", nr);
+}
+
+static void expect_no_host(struct fixture *f, unsigned int nr)
+{
+	KUNIT_EXPECT_EQ_MSG(f->test, host_pte(f, nr), ZPCI_PTE_INVALID,
+			    "host entry of page %u", nr);
+}
+
+static int shadow_test_init(struct kunit *test)
+{
+	struct fixture *f;
+	unsigned int i;
+
+	f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	if (!f)
+		return -ENOMEM;
+	f->test = test;
+	test->priv = f;
+	f->charge_limit = ULONG_MAX;
+	for (i = 0; i < NR_FRAMES; i++) {
+		f->frames[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		if (!f->frames[i])
+			return -ENOMEM;
+	}
+	function_loses_table(f);
+	guest_builds_table(f);
+	return 0;
+}
+
+static void shadow_test_exit(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	if (!f)
+		return;
+	end_shadow(f);
+	for (i = 0; i < NR_FRAMES; i++)
+		if (f->frames[i])
+			__free_page(f->frames[i]);
+}
+
+static void map_unmap(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	start_shadow(f, true);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+
+	guest_maps(f, 3, FRAME_DATA, false);
+	/* Nothing happens before the guest says so */
+	expect_no_host(f, 3);
+	KUNIT_EXPECT_EQ(test, refresh(f, 3, 1), 0);
+	expect_host(f, 3, FRAME_DATA, false);
+	expect_no_host(f, 2);
+	expect_no_host(f, 4);
+	KUNIT_EXPECT_EQ(test, pinned(f), 1);
+	KUNIT_EXPECT_EQ(test, f->refresh_first, iova_of(3));
+	KUNIT_EXPECT_EQ(test, f->refresh_last, iova_of(4) - 1);
+
+	guest_unmaps(f, 3);
+	KUNIT_EXPECT_EQ(test, refresh(f, 3, 1), 0);
+	expect_no_host(f, 3);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+	KUNIT_EXPECT_TRUE(test, f->dirty[FRAME_DATA]);
+}
+
+static void remap(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	guest_maps(f, 0, FRAME_DATA + 1, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	expect_host(f, 0, FRAME_DATA + 1, false);
+	KUNIT_EXPECT_EQ(test, f->pins[FRAME_DATA], 0);
+	KUNIT_EXPECT_EQ(test, f->pins[FRAME_DATA + 1], 1);
+
+	/* Same frame, less access */
+	guest_maps(f, 0, FRAME_DATA + 1, true);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	expect_host(f, 0, FRAME_DATA + 1, true);
+	KUNIT_EXPECT_EQ(test, f->pins[FRAME_DATA + 1], 1);
+}
+
+/* A range that begins and ends within segments, many frames at once */
+static void scattered(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	const unsigned int first = 200, count = 120;
+	unsigned int i;
+
+	start_shadow(f, true);
+	for (i = 0; i < NR_IOVAS; i++)
+		guest_maps(f, i, FRAME_DATA + i % 240, false);
+	/* Break the run, so that pages are pinned one by one there */
+	for (i = first; i < first + 10; i++)
+		guest_maps(f, i, FRAME_DATA + 100 - i % 100, i & 1);
+	KUNIT_EXPECT_EQ(test, refresh(f, first, count), 0);
+	for (i = 0; i < NR_IOVAS; i++) {
+		if (i < first || i >= first + count)
+			expect_no_host(f, i);
+		else if (i < first + 10)
+			expect_host(f, i, FRAME_DATA + 100 - i % 100, i & 1);
+		else
+			expect_host(f, i, FRAME_DATA + i % 240, false);
+	}
+	KUNIT_EXPECT_EQ(test, pinned(f), count);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 1);
+
+	for (i = 0; i < NR_IOVAS; i++)
+		guest_unmaps(f, i);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 2);
+}
+
+static void large_frame(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	start_shadow(f, true);
+	*guest_ste(f, 1) = gaddr_of(FRAME_LARGE) | S390_IOT_STE_FC |
+			   ZPCI_TABLE_TYPE_SX;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	for (i = 0; i < ZPCI_PT_ENTRIES; i++)
+		expect_host(f, ZPCI_PT_ENTRIES + i, FRAME_LARGE + i, false);
+	KUNIT_EXPECT_EQ(test, pinned(f), ZPCI_PT_ENTRIES);
+
+	/* Protected from now on: all frames are remapped */
+	*guest_ste(f, 1) |= ZPCI_TABLE_PROTECTED;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	expect_host(f, ZPCI_PT_ENTRIES, FRAME_LARGE, true);
+
+	/* Back to a page table, with one entry that stays as it was */
+	*guest_ste(f, 1) = s390_iot_ste(gaddr_of(FRAME_PT) + ZPCI_PT_SIZE);
+	guest_maps(f, ZPCI_PT_ENTRIES + 7, FRAME_LARGE + 7, true);
+	f->unpins = 0;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 1);
+	KUNIT_EXPECT_EQ(test, f->unpins, ZPCI_PT_ENTRIES - 1);
+}
+
+/* Protection at any level protects */
+static void protection(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int level;
+
+	for (level = 0; level < 4; level++) {
+		guest_builds_table(f);
+		guest_maps(f, 0, FRAME_DATA, level == 0);
+		if (level == 1)
+			*guest_ste(f, 0) |= ZPCI_TABLE_PROTECTED;
+		if (level == 2)
+			*guest_rte(f) |= ZPCI_TABLE_PROTECTED;
+		f->cfg.iota = level == 3 ? ZPCI_TABLE_PROTECTED : 0;
+		memset(f->dirty, 0, sizeof(f->dirty));
+		start_shadow(f, true);
+		KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+		expect_host(f, 0, FRAME_DATA, true);
+		end_shadow(f);
+		KUNIT_EXPECT_FALSE(test, f->dirty[FRAME_DATA]);
+	}
+}
+
+struct bad_entry {
+	const char *what;
+	enum s390_iot_level level;
+	u64 entry;
+	int rc;
+};
+
+static const struct bad_entry bad_entries[] = {
+	{ "zero page table entry", S390_IOT_PT, 0, -EINVAL },
+	{ "frame at address zero", S390_IOT_PT, ZPCI_TABLE_PROTECTED,
+	  -EINVAL },
+	{ "frame outside guest memory", S390_IOT_PT, 0x7000000000UL, -EFAULT },
+	{ "zero segment table entry", S390_IOT_ST, 0, -EINVAL },
+	{ "segment table entry of type RTX", S390_IOT_ST,
+	  GUEST_BASE | ZPCI_TABLE_TYPE_RTX, -EINVAL },
+	{ "page table at address zero", S390_IOT_ST, ZPCI_TABLE_PROTECTED,
+	  -EINVAL },
+	{ "page table outside guest memory", S390_IOT_ST, 0x7000000000UL,
+	  -EFAULT },
+	{ "large frame at address zero", S390_IOT_ST, S390_IOT_STE_FC,
+	  -EINVAL },
+	{ "zero region table entry", S390_IOT_RT, 0, -EINVAL },
+	{ "region table entry of type SX", S390_IOT_RT,
+	  GUEST_BASE | ZPCI_TABLE_TYPE_SX | ZPCI_TABLE_LEN_RTX, -EINVAL },
+	{ "region table entry of type RSX", S390_IOT_RT,
+	  GUEST_BASE | ZPCI_TABLE_TYPE_RSX | ZPCI_TABLE_LEN_RTX, -EINVAL },
+	{ "short segment table", S390_IOT_RT,
+	  GUEST_BASE | ZPCI_TABLE_TYPE_RTX | 2, -EINVAL },
+	{ "segment table with an offset", S390_IOT_RT,
+	  GUEST_BASE | ZPCI_TABLE_TYPE_RTX | ZPCI_TABLE_LEN_RTX | 0x40,
+	  -EINVAL },
+	{ "segment table outside guest memory", S390_IOT_RT,
+	  0x7000000000UL | ZPCI_TABLE_TYPE_RTX | ZPCI_TABLE_LEN_RTX, -EFAULT },
+};
+
+static void bad_entry_desc(const struct bad_entry *bad, char *desc)
+{
+	strscpy(desc, bad->what, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(bad_entry, bad_entries, bad_entry_desc);
+
+/* What the guest must not write is refused, alone and in a longer range */
+static void malformed(struct kunit *test)
+{
+	const struct bad_entry *bad = test->param_value;
+	struct fixture *f = test->priv;
+	u64 *entry;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA + 1, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+
+	switch (bad->level) {
+	case S390_IOT_PT:
+		entry = guest_pte(f, ZPCI_PT_ENTRIES);
+		break;
+	case S390_IOT_ST:
+		entry = guest_ste(f, 1);
+		break;
+	default:
+		entry = guest_rte(f);
+		break;
+	}
+	*entry = bad->entry;
+	KUNIT_EXPECT_EQ(test, refresh(f, ZPCI_PT_ENTRIES, 1), bad->rc);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), bad->rc);
+	/* What was mirrored stays */
+	expect_host(f, 0, FRAME_DATA, false);
+}
+
+/* Invalid is invalid, whatever the other bits say */
+static void invalid_entries(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	*guest_pte(f, 0) |= ZPCI_PTE_INVALID;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	expect_no_host(f, 0);
+
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	*guest_ste(f, 0) |= ZPCI_TABLE_INVALID | ZPCI_TABLE_TYPE_RTX;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	expect_no_host(f, 0);
+
+	*guest_ste(f, 0) = s390_iot_ste(gaddr_of(FRAME_PT));
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	expect_host(f, 0, FRAME_DATA, false);
+	*guest_rte(f) = ZPCI_TABLE_INVALID;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	expect_no_host(f, 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+}
+
+/* No shadow page table without one of the guest's */
+static void tables_follow_guest(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct s390_shadow_stats stats;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA + 1, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	s390_shadow_stats(f->shadow, &stats);
+	KUNIT_EXPECT_EQ(test, stats.tables, 2);
+
+	/* One page of the segment is enough to hear that it is gone */
+	*guest_ste(f, 0) = ZPCI_TABLE_INVALID;
+	KUNIT_EXPECT_EQ(test, refresh(f, 9, 1), 0);
+	s390_shadow_stats(f->shadow, &stats);
+	KUNIT_EXPECT_EQ(test, stats.tables, 1);
+	expect_no_host(f, 0);
+	expect_host(f, ZPCI_PT_ENTRIES, FRAME_DATA + 1, false);
+	KUNIT_EXPECT_EQ(test, pinned(f), 1);
+}
+
+/* Cost follows what changed */
+static void nothing_changed(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	start_shadow(f, true);
+	for (i = 0; i < 64; i++)
+		guest_maps(f, i, FRAME_DATA + i, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+
+	memset(f->calls, 0, sizeof(f->calls));
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_PIN], 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_CHARGE], 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 0);
+	/* Populated tables only: not one fetch for each of 8192 segments */
+	KUNIT_EXPECT_LE(test, f->calls[FAIL_READ], 48);
+
+	guest_maps(f, 5, FRAME_DATA + 100, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_PIN], 1);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 1);
+}
+
+/* A host that does not remember invalid entries needs no refresh for new ones */
+static void refresh_only_if_needed(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	start_shadow(f, false);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 0);
+	guest_unmaps(f, 0);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 1);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+}
+
+/* Someone else changed the segment, and his host refresh is still to come */
+static void unfinished_neighbour(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int nr = (IOVA >> ZPCI_ST_SHIFT) % S390_SHADOW_BUCKETS;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	memset(f->calls, 0, sizeof(f->calls));
+
+	atomic_inc(&f->shadow->buckets[nr].unflushed);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 1);
+	atomic_dec(&f->shadow->buckets[nr].unflushed);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 1);
+	/* Our own batches have all been counted out again */
+	KUNIT_EXPECT_EQ(test, atomic_read(&f->shadow->buckets[nr].unflushed),
+			0);
+}
+
+/* The limit is answered with -ENOMEM, and what is given back can be used */
+static void limit(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	f->charge_limit = 8;
+	start_shadow(f, true);
+	for (i = 0; i < 16; i++)
+		guest_maps(f, i, FRAME_DATA + i, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 16), -ENOMEM);
+	KUNIT_EXPECT_LE(test, pinned(f), 8);
+
+	/* Gives back eight at the end of the range, needs them at its start */
+	for (i = 0; i < 16; i++)
+		guest_unmaps(f, i);
+	for (i = 0; i < 8; i++)
+		guest_maps(f, ZPCI_PT_ENTRIES + i, FRAME_DATA + i, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 8);
+	for (i = 0; i < 8; i++) {
+		guest_unmaps(f, ZPCI_PT_ENTRIES + i);
+		guest_maps(f, i, FRAME_DATA + 32 + i, false);
+	}
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 8);
+	for (i = 0; i < 8; i++)
+		expect_host(f, i, FRAME_DATA + 32 + i, false);
+}
+
+/* A failed host refresh: nothing is released before one that succeeds */
+static void refresh_fails(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+
+	guest_unmaps(f, 0);
+	f->fail_op = FAIL_REFRESH;
+	f->fail_nth = 1;
+	f->fail_all = true;
+	f->fail_rc = -EIO;
+	f->calls[FAIL_REFRESH] = 0;
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), -EIO);
+	expect_no_host(f, 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 1);
+	/* The guest's table has not changed since, but nothing is certain */
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), -EIO);
+	KUNIT_EXPECT_EQ(test, pinned(f), 1);
+
+	f->fail_op = FAIL_NONE;
+	KUNIT_EXPECT_EQ(test, refresh(f, 20, 1), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+	KUNIT_EXPECT_EQ(test, f->refresh_first, f->cfg.pba);
+	KUNIT_EXPECT_EQ(test, f->refresh_last, f->cfg.pal);
+}
+
+/* Out of resources below us: everything is refreshed before we give up */
+static void refresh_out_of_resources(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	start_shadow(f, true);
+	f->fail_op = FAIL_REFRESH;
+	f->fail_nth = 1;
+	f->fail_rc = -ENOMEM;
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 2);
+	KUNIT_EXPECT_EQ(test, f->refresh_first, f->cfg.pba);
+
+	f->fail_all = true;
+	f->calls[FAIL_REFRESH] = 0;
+	guest_maps(f, 1, FRAME_DATA + 1, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 1, 1), -ENOMEM);
+
+	/* The guest tries again: the entry is there, the function not told */
+	f->fail_op = FAIL_NONE;
+	f->calls[FAIL_REFRESH] = 0;
+	KUNIT_EXPECT_EQ(test, refresh(f, 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 1);
+}
+
+/* Teardown with batches in limbo; the others end in their own state */
+static void teardown_in_limbo(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	*guest_ste(f, 0) = ZPCI_TABLE_INVALID;
+	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA + 1, false);
+	f->fail_op = FAIL_REFRESH;
+	f->fail_nth = 1;
+	f->fail_all = true;
+	f->fail_rc = -EIO;
+	f->calls[FAIL_REFRESH] = 0;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), -EIO);
+	KUNIT_EXPECT_EQ(test, pinned(f), 2);
+	end_shadow(f);
+}
+
+/* Allocations that can be told to fail; the real ones do the work otherwise */
+static struct page *fail_alloc_leaf(void)
+{
+	struct kunit *test = kunit_get_current_test();
+	struct fixture *f = test->priv;
+	struct page *page;
+
+	if (fails(f, FAIL_LEAF))
+		return NULL;
+	kunit_deactivate_static_stub(test, s390_shadow_alloc_leaf);
+	page = s390_shadow_alloc_leaf();
+	kunit_activate_static_stub(test, s390_shadow_alloc_leaf,
+				   fail_alloc_leaf);
+	return page;
+}
+
+static struct s390_shadow_batch *fail_alloc_batch(void)
+{
+	struct kunit *test = kunit_get_current_test();
+	struct fixture *f = test->priv;
+	struct s390_shadow_batch *batch;
+
+	if (fails(f, FAIL_BATCH))
+		return NULL;
+	kunit_deactivate_static_stub(test, s390_shadow_alloc_batch);
+	batch = s390_shadow_alloc_batch();
+	kunit_activate_static_stub(test, s390_shadow_alloc_batch,
+				   fail_alloc_batch);
+	return batch;
+}
+
+static unsigned long *fail_alloc_table(gfp_t gfp)
+{
+	struct kunit *test = kunit_get_current_test();
+	struct fixture *f = test->priv;
+	unsigned long *table;
+
+	if (fails(f, FAIL_TABLE))
+		return NULL;
+	kunit_deactivate_static_stub(test, s390_iot_alloc_table);
+	table = s390_iot_alloc_table(gfp);
+	kunit_activate_static_stub(test, s390_iot_alloc_table,
+				   fail_alloc_table);
+	return table;
+}
+
+/* A life with everything in it. Stops at the first failure, as a guest may. */
+static int life(struct fixture *f)
+{
+	unsigned int i;
+	int rc;
+
+	guest_builds_table(f);
+	for (i = 250; i < 262; i++)
+		guest_maps(f, i, FRAME_DATA + i - 250, i & 1);
+	rc = refresh(f, 240, 30);
+	if (rc)
+		return rc;
+	for (i = 250; i < 262; i += 2)
+		guest_maps(f, i, FRAME_DATA + 64 + i - 250, false);
+	for (i = 251; i < 262; i += 2)
+		guest_unmaps(f, i);
+	rc = refresh_all(f);
+	if (rc)
+		return rc;
+	*guest_ste(f, 0) = ZPCI_TABLE_INVALID;
+	rc = refresh(f, 0, 256);
+	if (rc)
+		return rc;
+	*guest_rte(f) = ZPCI_TABLE_INVALID;
+	return refresh_all(f);
+}
+
+struct fail_case {
+	const char *what;
+	enum fail_op op;
+	int rc;
+};
+
+static const struct fail_case fail_cases[] = {
+	{ "read: no memory there", FAIL_READ, -EFAULT },
+	{ "read: signal", FAIL_READ, -EINTR },
+	{ "pin: no memory", FAIL_PIN, -ENOMEM },
+	{ "pin: fault", FAIL_PIN, -EFAULT },
+	{ "pin: signal", FAIL_PIN, -EINTR },
+	{ "charge", FAIL_CHARGE, -ENOMEM },
+	{ "host refresh", FAIL_REFRESH, -EIO },
+	{ "host refresh: resources", FAIL_REFRESH, -ENOMEM },
+	{ "batch", FAIL_BATCH, -ENOMEM },
+	{ "leaf", FAIL_LEAF, -ENOMEM },
+	{ "table", FAIL_TABLE, -ENOMEM },
+};
+
+static void fail_case_desc(const struct fail_case *c, char *desc)
+{
+	strscpy(desc, c->what, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(fail_case, fail_cases, fail_case_desc);
+
+/*
+ * The nth call fails, for every n, once alone and once with all after it: the
+ * failure is reported or made up for, the same life works afterwards, and
+ * nothing is left behind.
+ */
+static void fail_nth(struct kunit *test)
+{
+	const struct fail_case *c = test->param_value;
+	struct fixture *f = test->priv;
+	unsigned int n, all, failed = 0;
+	int rc;
+
+	kunit_activate_static_stub(test, s390_shadow_alloc_leaf,
+				   fail_alloc_leaf);
+	kunit_activate_static_stub(test, s390_shadow_alloc_batch,
+				   fail_alloc_batch);
+	kunit_activate_static_stub(test, s390_iot_alloc_table,
+				   fail_alloc_table);
+	for (all = 0; all < 2; all++) {
+		for (n = 1; ; n++) {
+			f->fail_op = FAIL_NONE;
+			f->cfg.iota = 0;
+			start_shadow(f, true);
+			memset(f->calls, 0, sizeof(f->calls));
+			f->fail_op = c->op;
+			f->fail_nth = n;
+			f->fail_all = all;
+			f->fail_rc = c->rc;
+			rc = life(f);
+			if (f->calls[c->op] < n)
+				break;
+			failed++;
+			if (rc)
+				KUNIT_EXPECT_EQ(test, rc, c->rc);
+			else
+				KUNIT_EXPECT_FALSE(test, all);
+			pinned(f);
+			if (n & 1) {
+				f->fail_op = FAIL_NONE;
+				KUNIT_EXPECT_EQ(test, life(f), 0);
+				KUNIT_EXPECT_EQ(test, pinned(f), 0);
+			}
+			end_shadow(f);
+		}
+		KUNIT_EXPECT_EQ(test, rc, 0);
+		end_shadow(f);
+	}
+	/* The sweep has found something to fail */
+	KUNIT_EXPECT_GT(test, failed, 1);
+}
+
+static void config_check(struct kunit *test)
+{
+	const struct s390_shadow_config good = {
+		.iota = GUEST_BASE | ZPCI_IOTA_RTTO_FLAG,
+		.pba = APERTURE_FIRST,
+		.pal = APERTURE_LAST,
+	};
+	struct s390_shadow_config cfg = good;
+
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), 0);
+	cfg.iota &= ~ZPCI_IOTA_IOT_ENABLED;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EOPNOTSUPP);
+	cfg.iota = GUEST_BASE | ZPCI_IOTA_STO_FLAG;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EOPNOTSUPP);
+	cfg.iota = GUEST_BASE | ZPCI_IOTA_RSTO_FLAG;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EOPNOTSUPP);
+	cfg.iota = GUEST_BASE | ZPCI_IOTA_RFTO_FLAG;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EOPNOTSUPP);
+	cfg = good;
+	cfg.pba += 1;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
+	cfg = good;
+	cfg.pal -= 1;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
+	cfg = good;
+	cfg.pal = cfg.pba - 1;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
+	cfg = good;
+	cfg.pal = U64_MAX;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
+	cfg.pal = ZPCI_TABLE_SIZE_RT - 1;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), 0);
+}
+
+static struct kunit_case shadow_test_cases[] = {
+	KUNIT_CASE(map_unmap),
+	KUNIT_CASE(remap),
+	KUNIT_CASE(scattered),
+	KUNIT_CASE(large_frame),
+	KUNIT_CASE(protection),
+	KUNIT_CASE_PARAM(malformed, bad_entry_gen_params),
+	KUNIT_CASE(invalid_entries),
+	KUNIT_CASE(tables_follow_guest),
+	KUNIT_CASE(nothing_changed),
+	KUNIT_CASE(refresh_only_if_needed),
+	KUNIT_CASE(unfinished_neighbour),
+	KUNIT_CASE(limit),
+	KUNIT_CASE(refresh_fails),
+	KUNIT_CASE(refresh_out_of_resources),
+	KUNIT_CASE(teardown_in_limbo),
+	KUNIT_CASE_PARAM(fail_nth, fail_case_gen_params),
+	KUNIT_CASE(config_check),
+	{}
+};
+
+static struct kunit_suite shadow_test_suite = {
+	.name = "s390_shadow",
+	.init = shadow_test_init,
+	.exit = shadow_test_exit,
+	.test_cases = shadow_test_cases,
+};
+
+kunit_test_suite(shadow_test_suite);

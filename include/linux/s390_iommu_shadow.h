@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Shadow of a guest's I/O address space in the domain of an s390 PCI function
+ *
+ * The shadow reads the I/O translation table that a guest built in its own
+ * memory, pins the guest frames that the table makes accessible, and mirrors
+ * the table into the iommu_domain that the function is attached to. It knows
+ * nothing of the hypervisor: guest memory is reached only through struct
+ * s390_shadow_guest_ops.
+ */
+#ifndef _LINUX_S390_IOMMU_SHADOW_H
+#define _LINUX_S390_IOMMU_SHADOW_H
+
+#include <linux/types.h>
+
+struct device;
+struct page;
+struct s390_shadow;
+
+/**
+ * struct s390_shadow_guest_ops - how a shadow reaches the guest's memory
+ *
+ * All operations but @unpin and @uncharge are called from s390_shadow_refresh()
+ * only, in the context of its caller, and may sleep. @unpin and @uncharge are
+ * also called when the shadow is torn down: from s390_shadow_destroy() or from
+ * whoever detaches the domain (VFIO, iommufd, removal of the function), in
+ * process context, with locks of the IOMMU core held. They may sleep, must not
+ * fail and must not take a lock under which IOMMU API functions are called.
+ *
+ * The pointer @guest that was given to s390_shadow_create() must stay valid
+ * until s390_shadow_destroy() has returned.
+ */
+struct s390_shadow_guest_ops {
+	/**
+	 * @read: copy @nr doublewords of guest memory at the guest absolute
+	 * address @gaddr, which is doubleword aligned, to @dst. The range does
+	 * not cross a 4 KiB boundary. Each doubleword is fetched exactly once.
+	 * Returns 0, or -EFAULT if there is no guest memory at @gaddr, or
+	 * -EINTR if a signal must be handled first.
+	 */
+	int (*read)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
+	/**
+	 * @pin: pin up to @nr consecutive 4 KiB guest frames, the first at
+	 * guest absolute address @gaddr, for DMA of unlimited duration; for
+	 * access by the function with or without write access, as @write says.
+	 * Returns how many were pinned and stored to @pages, at least one, or
+	 * -EFAULT if the first frame does not exist or is not writable, -ENOMEM
+	 * if it can't be pinned for want of memory, -EINTR if a signal must be
+	 * handled first.
+	 */
+	long (*pin)(void *guest, u64 gaddr, unsigned int nr, bool write,
+		    struct page **pages);
+	/**
+	 * @unpin: release @nr pages that @pin returned. @dirty: the function
+	 * may have written to them.
+	 */
+	void (*unpin)(void *guest, struct page **pages, unsigned int nr,
+		      bool dirty);
+	/**
+	 * @charge: charge @nr pages, which are about to be pinned, to the owner
+	 * of the guest. Returns 0, or -ENOMEM if a limit is reached, or -EINTR.
+	 */
+	int (*charge)(void *guest, unsigned long nr);
+	/** @uncharge: take back the charge of @nr pages. */
+	void (*uncharge)(void *guest, unsigned long nr);
+};
+
+/**
+ * struct s390_shadow_config - the guest's I/O translation parameters
+ * @iota: I/O translation anchor as given to MPCIFC
+ * @pba: first I/O address of the aperture
+ * @pal: last I/O address of the aperture (inclusive)
+ */
+struct s390_shadow_config {
+	u64 iota;
+	u64 pba;
+	u64 pal;
+};
+
+/**
+ * struct s390_shadow_stats - counters of a shadow since its creation
+ * @mapped: frames made accessible to the function
+ * @unmapped: frames withdrawn from the function
+ * @pinned: frames pinned now
+ * @pinned_peak: the most frames that were ever pinned at once
+ * @refreshes: host RPCITs issued
+ * @refresh_errors: host RPCITs that failed
+ * @tables: pages that hold shadow page tables now
+ */
+struct s390_shadow_stats {
+	u64 mapped;
+	u64 unmapped;
+	u64 pinned;
+	u64 pinned_peak;
+	u64 refreshes;
+	u64 refresh_errors;
+	u64 tables;
+};
+
+int s390_shadow_config_check(const struct s390_shadow_config *cfg);
+struct s390_shadow *s390_shadow_create(struct device *dev,
+				       const struct s390_shadow_config *cfg,
+				       const struct s390_shadow_guest_ops *ops,
+				       void *guest);
+void s390_shadow_destroy(struct s390_shadow *shadow);
+struct s390_shadow *s390_shadow_get(struct s390_shadow *shadow);
+void s390_shadow_put(struct s390_shadow *shadow);
+int s390_shadow_refresh(struct s390_shadow *shadow, u64 start, u64 last);
+void s390_shadow_stats(struct s390_shadow *shadow,
+		       struct s390_shadow_stats *stats);
+u32 s390_shadow_designations(void);
+u64 s390_shadow_frame_sizes(void);
+
+#endif /* _LINUX_S390_IOMMU_SHADOW_H */
