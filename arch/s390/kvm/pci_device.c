@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KVM device that associates a vfio-pci zPCI function with a VM
+ *
+ * Copyright (C) 2026 the authors of the s390 KVM zPCI series
+ *
+ * User space creates the device with KVM_CREATE_DEVICE, binds it to a function
+ * by the file descriptor of its VFIO device, and controls through it what KVM
+ * does for the function. See Documentation/virt/kvm/devices/s390_zpci.rst.
+ *
+ * Invariants:
+ *
+ * 1. A function is bound to at most one KVM device, and a KVM device to at most
+ *    one function.
+ * 2. A device is bound only while the function is open with this very VM, that
+ *    is, between kvm_s390_pci_register_kvm() and kvm_s390_pci_unregister_kvm().
+ * 3. Nothing that depends on the binding outlives it: unbinding deregisters the
+ *    guest's I/O translation table.
+ *
+ * Who owns what: the file of the KVM device owns struct kvm_s390_zpci_device
+ * and holds a reference on the VM. The open VFIO device owns struct kvm_zdev,
+ * and it holds a reference on the VM too. While bound, each of the two points to
+ * the other, and neither holds a reference: the KVM device has none on the VFIO
+ * file either, or the function would stay open after user space closed it.
+ * Whichever goes first takes the binding with it:
+ *
+ * - VFIO device closed, including by removal of the function, which waits for
+ *   the close: kvm_s390_pci_unregister_kvm() calls
+ *   kvm_s390_zpci_device_unbind() before it frees kvm_zdev. The KVM device
+ *   lives on unbound; its counters can still be read and it can be bound again.
+ * - KVM device closed: kvm_s390_zpci_device_release() unbinds and frees it. The
+ *   function stays open without I/O address translation by KVM.
+ * - Domain detached from the function while it stays open: the shadow empties
+ *   itself (include/linux/s390_iommu_shadow.h). The table remains registered,
+ *   but each RPCIT goes to user space, until it is deregistered.
+ * - Guest: vCPUs hold a reference on the VM. An RPCIT that is being carried out
+ *   has its own references, see pci_ioat.c.
+ * - VM: goes last, both sides hold references on it.
+ *
+ * Lock order:
+ *
+ *   zdev->kzdev_lock -> kvm->lock -> kvm->arch.zpci_dev_lock
+ *     -> locks of the shadow and the IOMMU core -> mmap_lock
+ *
+ * kvm->arch.zpci_dev_lock protects the bindings in both directions. release is
+ * called with kvm->lock held and must not take kzdev_lock. kzdev_list_lock is a
+ * leaf.
+ */
+
+#include <linux/device.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/kvm_host.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+#include <asm/kvm_zpci.h>
+#include <asm/pci.h>
+#include "kvm-s390.h"
+#include "pci.h"
+#include "pci_device.h"
+#include "pci_ioat.h"
+
+/**
+ * struct kvm_s390_zpci_device - a KVM device of type KVM_DEV_TYPE_S390_ZPCI
+ * @kvm: the VM, on which the file of the device holds a reference
+ * @kzdev: the function it is bound to, or NULL
+ * @dev: the struct device of that function, with a reference, or NULL
+ * @ioat: I/O address translation of the function it is bound to, or was bound
+ *	to last, for the counters; NULL if it was never bound
+ *
+ * All but @kvm is protected by kvm->arch.zpci_dev_lock.
+ */
+struct kvm_s390_zpci_device {
+	struct kvm *kvm;
+	struct kvm_zdev *kzdev;
+	struct device *dev;
+	struct kvm_s390_ioat *ioat;
+};
+
+static void zpci_device_unbind(struct kvm_s390_zpci_device *zpci)
+{
+	lockdep_assert_held(&zpci->kvm->arch.zpci_dev_lock);
+
+	if (!zpci->kzdev)
+		return;
+
+	kvm_s390_ioat_deregister(zpci->ioat);
+	zpci->kzdev->zpci_device = NULL;
+	zpci->kzdev = NULL;
+	put_device(zpci->dev);
+	zpci->dev = NULL;
+}
+
+/**
+ * kvm_s390_zpci_device_unbind - the function is about to leave the VM
+ * @kzdev: the function
+ *
+ * Takes the function away from the KVM device that it is bound to, if any. The
+ * caller must not have disabled the function yet, because the translations that
+ * the guest set up are withdrawn from it.
+ *
+ * Context: Process context, may sleep. The caller holds kzdev_lock of the
+ * function and kvm->lock of the VM it is registered with.
+ */
+void kvm_s390_zpci_device_unbind(struct kvm_zdev *kzdev)
+{
+	struct kvm *kvm = kzdev->kvm;
+
+	lockdep_assert_held(&kzdev->zdev->kzdev_lock);
+	lockdep_assert_held(&kvm->lock);
+
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	if (kzdev->zpci_device)
+		zpci_device_unbind(kzdev->zpci_device);
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+}
+
+/*
+ * VFIO may be a module and KVM built in, and KVM must not depend on it. That
+ * @file is a VFIO file while VFIO can't be found does not happen: then the file
+ * would hold the module.
+ */
+static struct device *zpci_device_from_file(struct file *file, struct kvm *kvm)
+{
+	struct device *(*fn)(struct file *file, struct kvm *kvm);
+	struct device *dev;
+
+	fn = symbol_get(vfio_file_get_device);
+	if (!fn)
+		return ERR_PTR(-EINVAL);
+
+	dev = fn(file, kvm);
+	symbol_put(vfio_file_get_device);
+
+	return dev;
+}
+
+/*
+ * Find the function among those that are registered with the VM. It stays
+ * registered while the caller holds the VFIO device file.
+ */
+static struct kvm_zdev *zpci_device_find_kzdev(struct kvm *kvm,
+					       struct zpci_dev *zdev)
+{
+	struct kvm_zdev *kzdev, *found = NULL;
+
+	spin_lock(&kvm->arch.kzdev_list_lock);
+	list_for_each_entry(kzdev, &kvm->arch.kzdev_list, entry) {
+		if (kzdev->zdev == zdev) {
+			found = kzdev;
+			break;
+		}
+	}
+	spin_unlock(&kvm->arch.kzdev_list_lock);
+
+	return found;
+}
+
+static int zpci_device_bind(struct kvm_s390_zpci_device *zpci,
+			    struct kvm_zdev *kzdev, struct device *dev)
+{
+	struct kvm *kvm = zpci->kvm;
+	struct kvm_s390_ioat *ioat;
+	int rc = 0;
+
+	ioat = kvm_s390_ioat_alloc(kvm);
+	if (!ioat)
+		return -ENOMEM;
+
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	if (zpci->kzdev || kzdev->zpci_device) {
+		rc = -EBUSY;
+	} else {
+		swap(zpci->ioat, ioat);
+		zpci->dev = get_device(dev);
+		zpci->kzdev = kzdev;
+		kzdev->zpci_device = zpci;
+	}
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+
+	/* The new one that is not needed, or that of the previous binding */
+	kvm_s390_ioat_free(ioat);
+
+	return rc;
+}
+
+static int zpci_device_bind_vfio(struct kvm_s390_zpci_device *zpci,
+				 const struct kvm_s390_zpci_bind __user *arg)
+{
+	struct kvm_s390_zpci_bind args;
+	struct kvm_zdev *kzdev = NULL;
+	struct device *dev;
+	struct file *file;
+	int rc;
+
+	if (copy_from_user(&args, arg, sizeof(args)))
+		return -EFAULT;
+	if (args.flags || memchr_inv(args.reserved, 0, sizeof(args.reserved)))
+		return -EINVAL;
+
+	file = fget(args.vfio_fd);
+	if (!file)
+		return -EBADF;
+
+	dev = zpci_device_from_file(file, zpci->kvm);
+	if (IS_ERR(dev)) {
+		rc = PTR_ERR(dev);
+		goto out_file;
+	}
+
+	/* On s390 every PCI function is a zPCI function */
+	if (dev_is_pci(dev))
+		kzdev = zpci_device_find_kzdev(zpci->kvm,
+					       to_zpci(to_pci_dev(dev)));
+	rc = kzdev ? zpci_device_bind(zpci, kzdev, dev) : -ENODEV;
+
+	put_device(dev);
+out_file:
+	/* From here the VFIO device may close, and unbind */
+	fput(file);
+
+	return rc;
+}
+
+static int zpci_device_ioat_reg(struct kvm_s390_zpci_device *zpci,
+				const struct kvm_s390_zpci_ioat __user *arg)
+{
+	struct kvm *kvm = zpci->kvm;
+	struct kvm_s390_zpci_ioat args;
+	int rc = -ENODEV;
+
+	if (copy_from_user(&args, arg, sizeof(args)))
+		return -EFAULT;
+	if (args.flags || memchr_inv(args.reserved, 0, sizeof(args.reserved)))
+		return -EINVAL;
+
+	/* kvm->lock: the VM must not become protected meanwhile */
+	mutex_lock(&kvm->lock);
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	if (zpci->kzdev)
+		rc = kvm_s390_ioat_register(zpci->ioat, zpci->dev, &args);
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+	mutex_unlock(&kvm->lock);
+
+	return rc;
+}
+
+static int zpci_device_ioat_dereg(struct kvm_s390_zpci_device *zpci)
+{
+	struct kvm *kvm = zpci->kvm;
+	int rc = -ENOENT;
+
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	if (zpci->ioat)
+		rc = kvm_s390_ioat_deregister(zpci->ioat);
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+
+	return rc;
+}
+
+static int zpci_device_ioat_stats(struct kvm_s390_zpci_device *zpci,
+				  struct kvm_s390_zpci_ioat_stats __user *arg)
+{
+	struct kvm_s390_zpci_ioat_stats stats;
+	struct kvm *kvm = zpci->kvm;
+	int rc = -ENODEV;
+
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	if (zpci->ioat) {
+		kvm_s390_ioat_get_stats(zpci->ioat, &stats);
+		rc = 0;
+	}
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+
+	if (!rc && copy_to_user(arg, &stats, sizeof(stats)))
+		rc = -EFAULT;
+
+	return rc;
+}
+
+static int zpci_device_set_attr(struct kvm_device *kdev,
+				struct kvm_device_attr *attr)
+{
+	void __user *arg = u64_to_user_ptr(attr->addr);
+
+	if (attr->flags)
+		return -EINVAL;
+
+	switch (attr->group) {
+	case KVM_DEV_S390_ZPCI_BIND:
+		if (attr->attr == KVM_DEV_S390_ZPCI_BIND_VFIO)
+			return zpci_device_bind_vfio(kdev->private, arg);
+		break;
+	case KVM_DEV_S390_ZPCI_IOAT:
+		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_REG)
+			return zpci_device_ioat_reg(kdev->private, arg);
+		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_DEREG)
+			return arg ? -EINVAL :
+				     zpci_device_ioat_dereg(kdev->private);
+		break;
+	}
+
+	return -ENXIO;
+}
+
+static int zpci_device_get_attr(struct kvm_device *kdev,
+				struct kvm_device_attr *attr)
+{
+	void __user *arg = u64_to_user_ptr(attr->addr);
+
+	if (attr->flags)
+		return -EINVAL;
+
+	if (attr->group == KVM_DEV_S390_ZPCI_IOAT &&
+	    attr->attr == KVM_DEV_S390_ZPCI_IOAT_STATS)
+		return zpci_device_ioat_stats(kdev->private, arg);
+
+	return -ENXIO;
+}
+
+static int zpci_device_has_attr(struct kvm_device *kdev,
+				struct kvm_device_attr *attr)
+{
+	switch (attr->group) {
+	case KVM_DEV_S390_ZPCI_BIND:
+		if (attr->attr == KVM_DEV_S390_ZPCI_BIND_VFIO)
+			return 0;
+		break;
+	case KVM_DEV_S390_ZPCI_IOAT:
+		switch (attr->attr) {
+		case KVM_DEV_S390_ZPCI_IOAT_REG:
+		case KVM_DEV_S390_ZPCI_IOAT_DEREG:
+		case KVM_DEV_S390_ZPCI_IOAT_STATS:
+			return 0;
+		}
+		break;
+	}
+
+	return -ENXIO;
+}
+
+static int zpci_device_create(struct kvm_device *kdev, u32 type)
+{
+	struct kvm_s390_zpci_device *zpci;
+
+	zpci = kzalloc(sizeof(*zpci), GFP_KERNEL_ACCOUNT);
+	if (!zpci)
+		return -ENOMEM;
+
+	zpci->kvm = kdev->kvm;
+	kdev->private = zpci;
+
+	return 0;
+}
+
+/* The file of the device is gone; the caller holds kvm->lock */
+static void zpci_device_release(struct kvm_device *kdev)
+{
+	struct kvm_s390_zpci_device *zpci = kdev->private;
+	struct kvm *kvm = zpci->kvm;
+
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	zpci_device_unbind(zpci);
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+
+	kvm_s390_ioat_free(zpci->ioat);
+	kfree(zpci);
+	/* Allocated by kvm_ioctl_create_device(), freed by the device's code */
+	kfree(kdev);
+}
+
+static const struct kvm_device_ops zpci_device_ops = {
+	.name = "kvm-s390-zpci",
+	.create = zpci_device_create,
+	.release = zpci_device_release,
+	.set_attr = zpci_device_set_attr,
+	.get_attr = zpci_device_get_attr,
+	.has_attr = zpci_device_has_attr,
+};
+
+/**
+ * kvm_s390_zpci_device_init - make the device type known to KVM
+ *
+ * Return: 0, or the error of kvm_register_device_ops().
+ */
+int __init kvm_s390_zpci_device_init(void)
+{
+	return kvm_register_device_ops(&zpci_device_ops,
+				       KVM_DEV_TYPE_S390_ZPCI);
+}
+
+/**
+ * kvm_s390_zpci_device_exit - withdraw the device type
+ *
+ * No device exists any more: each one holds a reference on its VM, and each VM
+ * one on the module.
+ */
+void kvm_s390_zpci_device_exit(void)
+{
+	kvm_unregister_device_ops(KVM_DEV_TYPE_S390_ZPCI);
+}
