@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0
+# The front door: each verb is a script in lab/.
+
+T ?= linux
+
+help:
+	@echo 'make run       set up this machine, build, and show the main job'
+	@echo 'make check     lint, build, and all tests'
+	@echo 'make lint      the static checks alone'
+	@echo 'make shell     a shell in the emulated host, function on vfio-pci'
+	@echo 'make tree      the patched source as a git tree     (T=linux|qemu)'
+	@echo 'make refresh   edits and commits in that tree come back into'
+	@echo '               the repository                       (T=, TREE=DIR)'
+	@echo 'make series    mail-ready patches with cover letter (T=, OUT=DIR)'
+	@echo 'make clean     remove builds and results, keep downloads'
+	@echo 'make distclean remove the whole cache'
+	@echo
+	@echo 'ZPCI_LAB_CACHE=DIR  the cache, default ~/.cache/zpci-lab'
+	@echo 'DEBIAN_MIRROR=URI   a Debian archive, default the one apt uses'
+	@echo 'LINUX_VERSION=V, QEMU_VERSION=V  another version of the base source'
+	@echo 'JOBS=N              compilers at once, default one for each CPU'
+
+run check lint shell clean distclean:
+	@lab/$@
+
+tree series refresh:
+	@lab/trees $@ $(T)
+
+.PHONY: help run check lint shell clean distclean tree series refresh

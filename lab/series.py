@@ -1,0 +1,491 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0
+"""The patch series as files, as a git tree, and as mail.
+
+The repository keeps a change to an existing source file as a numbered patch
+and a new source file whole.  Below the "---" line of a patch, where git am
+does not look, stand its directives:
+
+  New-file: PATH [<- REPO_PATH]   this patch also adds the whole file PATH,
+                                  kept in the repository as REPO_PATH
+  Maintainers: FRAGMENT           this patch also merges the lines of FRAGMENT
+                                  into the sections of the tree's MAINTAINERS
+
+  series.py tree    TARGET PRISTINE DEST   git tree: base + one commit a patch
+  series.py overlay TARGET PRISTINE DEST   the same, but only touched files
+  series.py mail    TARGET TREE OUT        mail-ready patches, cover letter
+  series.py refresh TARGET TREE [INTO]     commits and edits of TREE come back
+  series.py layout  TARGET                 is every whole file named just once?
+  series.py files   TARGET changed|new     the tree's paths that are touched
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# Where a target's whole files lie: the repository's directories that hold
+# them, what precedes the in-tree path there, and the exceptions to that.
+TARGETS = {
+    "linux": {
+        "roots": ["arch", "drivers", "include", "tools", "Documentation",
+                  "virt", "mm", "lib", "kernel", "samples", "Kconfig"],
+        "prefix": "",
+        "special": {"arch/s390/kvm/Kconfig.zpci": "Kconfig"},
+        "maintainers": "MAINTAINERS",
+    },
+    "qemu": {"roots": ["qemu"], "prefix": "qemu/", "special": {},
+             "maintainers": None},
+}
+
+# The base commit is the same on every machine and in every run.
+BASE_IDENT = ("base", "base@localhost", "Wed, 1 Jan 2025 00:00:00 +0000")
+
+
+class Fail(Exception):
+    """A message for the user; no traceback."""
+
+
+def git(tree, *args, check=True, data=None, env=None):
+    """Run git without the user's configuration, which must not leak in."""
+    full = dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null",
+                GIT_CONFIG_NOSYSTEM="1", LC_ALL="C", TZ="UTC", **(env or {}))
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        full.pop(name, None)
+    run = subprocess.run(["git", "-C", tree, "-c", "core.quotePath=false",
+                          "-c", "gc.auto=0", "-c", "safe.directory=*", *args],
+                         input=data, stdout=subprocess.PIPE,
+                         stderr=subprocess.PIPE, env=full, check=False)
+    out = run.stdout.decode("utf-8", "surrogateescape")
+    if check and run.returncode:
+        raise Fail(f"git {args[0]} in {tree} failed:\n"
+                   + run.stderr.decode(errors="replace") + out)
+    return out if check else (run.returncode, run.stderr.decode() + out)
+
+
+def read(path):
+    with open(path, encoding="utf-8", errors="surrogateescape") as f:
+        return f.read()
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as f:
+        f.write(text)
+
+
+def base_info(target):
+    """The name = value lines of lab/base/TARGET."""
+    info = {}
+    for line in read(os.path.join(REPO, "lab/base", target)).splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, value = line.split("=", 1)
+            info[key.strip()] = value.strip()
+    return info
+
+
+class Patch:
+    """One file of patches/TARGET."""
+
+    def __init__(self, path):
+        self.path = path
+        self.name = os.path.basename(path)
+        head, _, rest = read(path).partition("\n\n")
+        head = re.sub(r"\n[ \t]+", " ", head)
+        fields = dict(re.findall(r"^([A-Za-z-]+): *(.*)$", head, re.M))
+        who = re.match(r"(.*) <(.*)>$", fields.get("From", ""))
+        if not who or "Subject" not in fields or "Date" not in fields:
+            raise Fail(f"{self.name}: needs From, Date and Subject lines")
+        self.author, self.email = who.groups()
+        self.date = fields["Date"]
+        self.subject = re.sub(r"^\[[^]]*\] *", "", fields["Subject"])
+        parts = re.split(r"^---\n", rest, maxsplit=1, flags=re.M)
+        if len(parts) != 2:
+            raise Fail(f"{self.name}: has no '---' line after its message")
+        self.body = parts[0].strip("\n")
+        notes, mark, diff = parts[1].partition("diff --git ")
+        self.diff = mark + diff
+        self.new = []
+        self.maintainers = None
+        for line in notes.splitlines():
+            field, _, value = line.partition(": ")
+            if field == "New-file":
+                inside, _, outside = value.partition(" <- ")
+                self.new.append((inside.strip(), outside.strip() or None))
+            elif field == "Maintainers":
+                self.maintainers = value.strip()
+
+    def message(self):
+        return self.subject + "\n\n" + self.body + "\n"
+
+    def touches(self):
+        """Paths of existing files that the diff needs."""
+        return [old for old in re.findall(r"^--- a/(.*?)\t?$", self.diff, re.M)]
+
+
+def patches(target, repo=REPO):
+    folder = os.path.join(repo, "patches", target)
+    if not os.path.isdir(folder):
+        return []
+    names = sorted(n for n in os.listdir(folder)
+                   if re.match(r"\d{4}-.*\.patch$", n))
+    return [Patch(os.path.join(folder, n)) for n in names]
+
+
+def repo_path(target, inside, outside=None):
+    conf = TARGETS[target]
+    return outside or conf["special"].get(inside) or conf["prefix"] + inside
+
+
+def sections(text):
+    """MAINTAINERS as [title, lines]; the first has the text before them."""
+    out = [["", []]]
+    lines = text.splitlines()
+    for i, line in enumerate(lines):
+        title = (line and not line[0].isspace() and i + 1 < len(lines)
+                 and re.match(r"[A-Z]:\t", lines[i + 1])
+                 and not re.match(r"[A-Z]:\s", line))
+        if title:
+            out.append([line, []])
+        out[-1][1].append(line)
+    return out
+
+
+def merge_maintainers(text, fragment):
+    """Insert the fragment's lines into the sections of the same title."""
+    have = sections(text)
+    for title, lines in sections(fragment)[1:]:
+        match = [s for s in have if s[0] == title]
+        if len(match) != 1:
+            raise Fail(f"MAINTAINERS has no section '{title}'")
+        body = match[0][1]
+        for line in (l for l in lines[1:] if l.strip()):
+            if line in body:
+                continue
+            # Keep a tag's lines sorted: before the first greater one, else
+            # after its last; an absent tag goes where its letter sorts.
+            tag = line[:2]
+            same = [i for i, l in enumerate(body) if l[:2] == tag]
+            greater = [i for i in same if body[i] > line]
+            order = "MRLSWQBCPTFXNK"
+            before = [i for i, l in enumerate(body) if i and l[1:2] == ":"
+                      and order.find(l[0]) <= order.find(tag[0])]
+            at = (greater[0] if greater else same[-1] + 1 if same
+                  else before[-1] + 1 if before else 1)
+            body.insert(at, line)
+    return "\n".join(l for s in have for l in s[1]) + "\n"
+
+
+def maintainers_fragment(base, head):
+    """What head adds to base, section by section; nothing may go away."""
+    out = []
+    old = {t: lines for t, lines in sections(base)}
+    for title, lines in sections(head):
+        if title not in old:
+            raise Fail(f"MAINTAINERS: new section '{title}'; only lines of "
+                       "existing sections can be kept")
+        if [l for l in old[title] if l not in lines]:
+            raise Fail(f"MAINTAINERS: '{title}' loses lines; only added "
+                       "lines can be kept")
+        added = [l for l in lines if l not in old[title]]
+        if added:
+            out.append("\n".join([title, *added]))
+    return "\n\n".join(out) + "\n"
+
+
+def copy_in(src, dest):
+    os.makedirs(os.path.dirname(dest), exist_ok=True)
+    if os.path.islink(src):
+        os.symlink(os.readlink(src), dest)
+    else:
+        shutil.copy(src, dest)
+
+
+def commit(tree, who, message, extra=()):
+    name, email, date = who
+    env = {f"GIT_{role}_{field}": value for role in ("AUTHOR", "COMMITTER")
+           for field, value in (("NAME", name), ("EMAIL", email),
+                                ("DATE", date))}
+    git(tree, "commit", "-q", "--no-verify", "--allow-empty", "--cleanup=verbatim",
+        "-F", "-", *extra, data=message.encode("utf-8", "surrogateescape"),
+        env=env)
+
+
+def make_tree(target, pristine, dest, slim):
+    """A git tree at DEST: tag base, then one commit for each patch."""
+    info = base_info(target)
+    series = patches(target)
+    made = dest + ".new"
+    shutil.rmtree(made, ignore_errors=True)
+    if slim:
+        os.makedirs(made)
+        # .gitattributes decides what git shows as a hunk's function.
+        wanted = {".gitattributes"}
+        for patch in series:
+            wanted.update(patch.touches())
+            wanted.update(["MAINTAINERS"] if patch.maintainers else [])
+        for path in wanted:
+            if os.path.lexists(os.path.join(pristine, path)):
+                copy_in(os.path.join(pristine, path),
+                        os.path.join(made, path))
+    else:
+        subprocess.run(["cp", "-a", "--reflink=auto", pristine, made],
+                       check=True)
+    git(made, "init", "-q", "-b", "series")
+    git(made, "add", "-A", "-f", ".")
+    commit(made, BASE_IDENT, f"Debian {info['package']} "
+           + os.environ.get("BASE_VERSION", info["versions"].split()[0]) + "\n")
+    git(made, "tag", "base")
+    for patch in series:
+        if patch.diff:
+            code, log = git(made, "apply", "--index", "--whitespace=nowarn",
+                            "-", check=False,
+                            data=patch.diff.encode("utf-8", "surrogateescape"))
+            if code:
+                raise Fail(
+                    f"{os.path.relpath(patch.path, REPO)} does not apply to "
+                    f"{info['package']} "
+                    f"{os.environ.get('BASE_VERSION', '')}.\n"
+                    f"Versions known to work: {info['versions']}\n{log}")
+        for inside, outside in patch.new:
+            source = os.path.join(REPO, repo_path(target, inside, outside))
+            if not os.path.isfile(source):
+                raise Fail(f"{patch.name}: New-file: {inside}: no such file "
+                           f"{os.path.relpath(source, REPO)}")
+            if (os.path.lexists(os.path.join(made, inside)) or
+                    os.path.lexists(os.path.join(pristine, inside))):
+                raise Fail(f"{patch.name}: New-file: {inside}: the base has "
+                           "this file already")
+            copy_in(source, os.path.join(made, inside))
+            git(made, "add", "-f", inside)
+        if patch.maintainers:
+            path = os.path.join(made, "MAINTAINERS")
+            write(path, merge_maintainers(
+                read(path), read(os.path.join(REPO, patch.maintainers))))
+            git(made, "add", "MAINTAINERS")
+        commit(made, (patch.author, patch.email, patch.date), patch.message())
+    old = dest + ".old"
+    shutil.rmtree(old, ignore_errors=True)
+    if os.path.lexists(dest):
+        os.rename(dest, old)
+    os.rename(made, dest)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def commits(tree):
+    if git(tree, "rev-list", "--merges", "base..HEAD").strip():
+        raise Fail(f"{tree}: the series must not have merge commits")
+    return git(tree, "rev-list", "--reverse", "base..HEAD").split()
+
+
+def fold_edits(tree):
+    """Uncommitted edits go into the last commit that touches the file."""
+    status = git(tree, "status", "--porcelain", "--no-renames",
+                 "--untracked-files=all").splitlines()
+    if not status:
+        return
+    fixes = {}
+    for line in status:
+        path = line[3:]
+        if line.startswith("??"):
+            raise Fail(f"{tree}: {path} is not tracked: commit it "
+                       "(git add, git commit -s), or remove it")
+        last = git(tree, "rev-list", "-1", "base..HEAD", "--", path).strip()
+        if not last:
+            raise Fail(f"{tree}: {path} is edited, but no commit of the "
+                       "series touches it: commit it (git commit -s) to "
+                       "make a new patch")
+        fixes.setdefault(last, []).append(path)
+    head = git(tree, "rev-parse", "HEAD").strip()
+    ident = git(tree, "log", "-1", "--format=%an%x00%ae").strip().split("\0")
+    env = {"GIT_AUTHOR_NAME": ident[0], "GIT_AUTHOR_EMAIL": ident[1],
+           "GIT_COMMITTER_NAME": ident[0], "GIT_COMMITTER_EMAIL": ident[1],
+           "GIT_SEQUENCE_EDITOR": "true", "GIT_EDITOR": "true"}
+    git(tree, "reset", "-q")
+    for last, paths in fixes.items():
+        git(tree, "add", "-A", "-f", "--", *paths)
+        git(tree, "commit", "-q", "--no-verify", f"--fixup={last}", env=env)
+    code, log = git(tree, "rebase", "-q", "-i", "--autosquash", "--empty=keep",
+                    "base", check=False, env=env)
+    if code:
+        git(tree, "rebase", "--abort", check=False)
+        git(tree, "reset", "-q", head)
+        raise Fail(f"{tree}: the edits do not fold into the commits that "
+                   "touch their files; commit them by hand (git commit "
+                   f"--fixup, git rebase -i --autosquash base)\n{log}")
+
+
+def refresh(target, tree, into):
+    """Write the tree's series into the repository INTO."""
+    conf = TARGETS[target]
+    if git(tree, "rev-parse", "-q", "--verify", "base", check=False)[0]:
+        raise Fail(f"{tree}: tag base is missing: not a tree of 'make tree'")
+    fold_edits(tree)
+    before = patches(target, into)
+    mapping = {i: repo_path(target, i, o) for p in before for i, o in p.new}
+    special = {"MAINTAINERS"} if conf["maintainers"] else set()
+
+    def names(*args):
+        return git(tree, "diff-tree", "-r", "--no-renames", "--name-only",
+                   *args).split("\n")[:-1]
+
+    new = set(names("--diff-filter=A", "base", "HEAD"))
+    seen = set()
+    out = []
+    for sha in commits(tree):
+        touched = names(sha + "^", sha)
+        directives = []
+        for path in touched:
+            if path in new and path not in seen:
+                seen.add(path)
+                outside = mapping.get(path) or repo_path(target, path)
+                arrow = ("" if outside == conf["prefix"] + path
+                         else f" <- {outside}")
+                directives.append(f"New-file: {path}{arrow}")
+            elif path in special and path not in seen:
+                seen.add(path)
+                directives.append(f"Maintainers: {conf['maintainers']}")
+        kept = [p for p in touched if p not in new and p not in special]
+        subject = git(tree, "log", "-1", "--format=%s", sha).strip()
+        if not directives and not kept:
+            print(f"folded into the whole files: {subject}")
+            continue
+        diff = git(tree, "diff-tree", "-p", "--stat=72", "--no-renames",
+                   "--no-color", "--no-ext-diff", "--abbrev=12", sha + "^",
+                   sha, "--", *kept) if kept else ""
+        head = git(tree, "log", "-1", "--format=From: %an <%ae>%nDate: %aD%n"
+                   "Subject: [PATCH] %s%n%n%b", sha).rstrip("\n")
+        slug = git(tree, "log", "-1", "--format=%f", sha).strip()[:52]
+        text = ["From " + 40 * "0" + " Mon Sep 17 00:00:00 2001", head, "---"]
+        text += directives + ([""] if directives and diff else [])
+        name = f"{len(out) + 1:04}-{slug.rstrip('-.')}.patch"
+        out.append((name, "\n".join(text) + "\n" + diff))
+
+    folder = os.path.join(into, "patches", target)
+    os.makedirs(folder, exist_ok=True)
+    for patch in before:
+        os.unlink(patch.path)
+    for name, text in out:
+        write(os.path.join(folder, name), text)
+    keep = set()
+    for path in sorted(seen & new):
+        outside = mapping.get(path) or repo_path(target, path)
+        keep.add(outside)
+        dest = os.path.join(into, outside)
+        if os.path.lexists(dest):
+            os.unlink(dest)
+        copy_in(os.path.join(tree, path), dest)
+    for outside in set(mapping.values()) - keep:
+        if os.path.lexists(os.path.join(into, outside)):
+            os.unlink(os.path.join(into, outside))
+    if special & seen:
+        write(os.path.join(into, conf["maintainers"]), maintainers_fragment(
+            git(tree, "show", "base:MAINTAINERS"),
+            git(tree, "show", "HEAD:MAINTAINERS")))
+    print(f"{len(out)} patches, {len(keep)} whole files")
+
+
+def mail(target, tree, out):
+    """Patches ready for git send-email, with the cover letter."""
+    info = base_info(target)
+    cover = os.path.join(REPO, "patches", target, "cover.txt")
+    if not os.path.isfile(cover):
+        raise Fail(f"patches/{target}/cover.txt is missing: its first line "
+                   "is the cover letter's subject, the rest its text")
+    subject, _, text = read(cover).partition("\n")
+    shutil.rmtree(out, ignore_errors=True)
+    os.makedirs(out)
+    if not commits(tree):
+        raise Fail(f"patches/{target} has no patches")
+    name, email = git(tree, "log", "-1",
+                      "--format=%an%n%ae").strip().split("\n")
+    prefix = os.environ.get("SUBJECT_PREFIX", info.get("prefix", "PATCH"))
+    git(tree, "format-patch", "-q", "--cover-letter", "--no-renames", "-n",
+        "--no-signature", "--abbrev=12", "--zero-commit", "--thread=shallow",
+        f"--subject-prefix={prefix}", "-o", os.path.abspath(out), "base..HEAD",
+        env={"GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": email,
+             "GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email})
+    letter = os.path.join(out, "0000-cover-letter.patch")
+    write(letter, read(letter).replace("*** SUBJECT HERE ***", subject)
+          .replace("*** BLURB HERE ***", text.strip("\n") +
+                   "\n\nApplies to: " +
+                   git(tree, "log", "-1", "--format=%s", "base").strip()))
+    for name in sorted(os.listdir(out)):
+        print(os.path.join(out, name))
+
+
+def layout(target):
+    """Every whole file is named by exactly one patch; nothing is missing."""
+    conf = TARGETS[target]
+    errors = []
+    named = {}
+    for patch in patches(target):
+        for inside, outside in patch.new:
+            path = repo_path(target, inside, outside)
+            if path in named:
+                errors.append(f"{path}: named by {named[path]} and "
+                              f"{patch.name}")
+            named[path] = patch.name
+            if not os.path.isfile(os.path.join(REPO, path)):
+                errors.append(f"{path}: named by {patch.name}, is missing")
+        if not patch.body.rstrip().splitlines()[-1:] or not re.search(
+                r"^Signed-off-by: .* <.*>$", patch.body, re.M):
+            errors.append(f"{patch.name}: no Signed-off-by")
+        if not re.sub(r"(?m)^[A-Z][A-Za-z-]+: .*$", "", patch.body).strip():
+            errors.append(f"{patch.name}: no message")
+        if not patch.diff and not patch.new and not patch.maintainers:
+            errors.append(f"{patch.name}: changes nothing")
+    for root in conf["roots"]:
+        top = os.path.join(REPO, root)
+        found = [top] if os.path.isfile(top) else [
+            os.path.join(d, f) for d, _, fs in os.walk(top) for f in fs]
+        for path in (os.path.relpath(f, REPO) for f in found):
+            if path not in named:
+                errors.append(f"{path}: no patch in patches/{target} names it")
+    if conf["maintainers"] and os.path.isfile(
+            os.path.join(REPO, conf["maintainers"])):
+        count = sum(1 for p in patches(target) if p.maintainers)
+        if count != 1:
+            errors.append(f"{conf['maintainers']}: merged by {count} patches,"
+                          " must be one")
+    if errors:
+        raise Fail("\n".join(errors))
+
+
+def list_files(target, kind):
+    paths = set()
+    for patch in patches(target):
+        if kind == "new":
+            paths.update(inside for inside, _ in patch.new)
+        else:
+            paths.update(patch.touches())
+            paths.update(["MAINTAINERS"] if patch.maintainers else [])
+    print("\n".join(sorted(paths)))
+
+
+def main(argv):
+    if len(argv) < 2 or argv[1] not in TARGETS:
+        raise Fail(__doc__)
+    verb, target, rest = argv[0], argv[1], argv[2:]
+    if verb in ("tree", "overlay") and len(rest) == 2:
+        make_tree(target, *rest, slim=verb == "overlay")
+    elif verb == "mail" and len(rest) == 2:
+        mail(target, *rest)
+    elif verb == "refresh" and len(rest) in (1, 2):
+        refresh(target, rest[0], rest[1] if len(rest) == 2 else REPO)
+    elif verb == "layout" and not rest:
+        layout(target)
+    elif verb == "files" and rest and rest[0] in ("changed", "new"):
+        list_files(target, rest[0])
+    else:
+        raise Fail(__doc__)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except Fail as error:
+        sys.exit(str(error))
