@@ -75,7 +75,9 @@ step()
 		echo "... ended after its limit of $limit s" >>"$log"
 	fi
 	if [ $code -ne 0 ]; then
-		tail -n 25 "$log" >&2
+		# With compilers side by side the error is seldom at the end.
+		grep -m 8 -E '(error|Error|ERROR|FAILED):' "$log" >&2 || true
+		tail -n 12 "$log" >&2
 		die "$name failed; log: $log"
 	fi
 	say "$name: done in $(($(date +%s) - start)) s"

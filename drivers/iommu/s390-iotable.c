@@ -225,24 +225,26 @@ unsigned long *s390_iot_walk_pte(unsigned long *rto, u64 iova, gfp_t gfp)
  * s390_iot_has_mappings() - does a table translate any address?
  * @rto: region-third table
  *
- * Context: process; the caller keeps writers away from the table
+ * Context: process. The answer lasts while the caller keeps writers away.
  * Return: true if there is a valid page table entry
  */
 bool s390_iot_has_mappings(unsigned long *rto)
 {
+	unsigned long *sto, *pto, rte, ste;
 	unsigned int rtx, sx, px;
-	unsigned long *sto, *pto;
 
 	for (rtx = 0; rtx < ZPCI_TABLE_ENTRIES; rtx++) {
-		if (!s390_iot_entry_valid(rto[rtx]))
+		rte = READ_ONCE(rto[rtx]);
+		if (!s390_iot_entry_valid(rte))
 			continue;
-		sto = s390_iot_next(S390_IOT_RT, rto[rtx]);
+		sto = s390_iot_next(S390_IOT_RT, rte);
 		for (sx = 0; sx < ZPCI_TABLE_ENTRIES; sx++) {
-			if (!s390_iot_entry_valid(sto[sx]))
+			ste = READ_ONCE(sto[sx]);
+			if (!s390_iot_entry_valid(ste))
 				continue;
-			pto = s390_iot_next(S390_IOT_ST, sto[sx]);
+			pto = s390_iot_next(S390_IOT_ST, ste);
 			for (px = 0; px < ZPCI_PT_ENTRIES; px++)
-				if (s390_iot_pte_valid(pto[px]))
+				if (s390_iot_pte_valid(READ_ONCE(pto[px])))
 					return true;
 		}
 		cond_resched();

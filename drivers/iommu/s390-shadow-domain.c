@@ -4,9 +4,10 @@
  *
  * Invariants that this file keeps:
  *
- * 1. One writer. While a shadow has claimed a domain, iommu_map() and
- *    iommu_unmap() on it are refused and no second function can be attached. A
- *    domain with mappings or with more than one function can't be claimed.
+ * 1. One writer. While a shadow has claimed a domain, iommu_map() on it is
+ *    refused and no second function can be attached. A domain with mappings or
+ *    with more than one function can't be claimed, so there is nothing that
+ *    iommu_unmap() could do.
  * 2. A table is freed, and the pages it names are unpinned, only after the
  *    function has lost it.
  *
@@ -24,24 +25,22 @@
  *
  * Lock order: group->mutex of the IOMMU core -> zdev->attach_lock ->
  * shadow->live (see s390-shadow.c) -> locks of the guest operations. Callers of
- * s390_shadow_create() and _destroy() hold no lock of the IOMMU core.
+ * s390_shadow_create() and _destroy() hold no lock of the IOMMU core. The leaf
+ * zdev->ioat_lock keeps a hot reset, which can't take attach_lock, from
+ * registering a table that is about to be freed.
  */
 
 #include <linux/pci.h>
 #include <linux/slab.h>
-#include <asm/pci.h>
 #include <asm/pci_insn.h>
 
 #include "s390-iommu.h"
 #include "s390-shadow.h"
 
-/* Status of MPCIFC: the function is already registered, or is not */
+/* Status of MPCIFC: not now, for instance because a table is registered */
 #define ZPCI_MOD_ST_SEQUENCE	24
 
-/* A hot reset may register a table between two of our instructions */
-#define S390_SHADOW_SWITCH_TRIES	8
-
-/* Called by a refresh, with the shadow alive: the domain is claimed */
+/* Called by a refresh, which holds shadow->live: the domain is claimed */
 static int shadow_domain_refresh(void *host, u64 start, u64 size)
 {
 	struct s390_shadow *shadow = host;
@@ -58,36 +57,29 @@ static const struct s390_shadow_host_ops shadow_domain_host_ops = {
 /*
  * Make the function translate with @table, and with nothing else.
  *
- * A hot reset (zpci_hot_reset_device()) runs without attach_lock: it disables
- * and enables the function and then registers what zdev->dma_table points to,
- * which it may have read before we changed it. If its registration comes
- * between ours, ours is refused and we try again; if it comes after ours, it
- * is refused. So when ours succeeded, the function has @table. When ours fails
- * for another reason than the sequence, the function is disabled or gone and
- * translates nothing.
- *
- * Return: 0, or -EIO if the function has no table now
+ * Return: 0, or -EIO if the function has no table now: it is disabled, in error
+ * or gone. When it is enabled again it gets @table by zpci_register_dma_table().
  */
 static int shadow_switch_table(struct zpci_dev *zdev, unsigned long *table)
 {
-	unsigned int tries;
 	u8 status;
 	int cc;
 
 	lockdep_assert_held(&zdev->attach_lock);
 
-	WRITE_ONCE(zdev->dma_table, table);
-	/* Pairs with the update of the function handle by a hot reset */
-	smp_mb();
-	for (tries = 0; tries < S390_SHADOW_SWITCH_TRIES; tries++) {
-		zpci_unregister_ioat(zdev, 0);
-		cc = zpci_register_ioat(zdev, 0, zdev->start_dma, zdev->end_dma,
-					virt_to_phys(table), &status);
-		if (!cc)
-			return 0;
-		if (cc != 1 || status != ZPCI_MOD_ST_SEQUENCE)
-			break;
-	}
+	guard(mutex)(&zdev->ioat_lock);
+	zpci_unregister_ioat(zdev, 0);
+	zdev->dma_table = table;
+	cc = zpci_register_ioat(zdev, 0, zdev->start_dma, zdev->end_dma,
+				virt_to_phys(table), &status);
+	if (!cc)
+		return 0;
+	/*
+	 * Registered still, right after it was unregistered: that leaves no
+	 * other way to keep the function from what it has.
+	 */
+	if (WARN_ON_ONCE(cc == 1 && status == ZPCI_MOD_ST_SEQUENCE))
+		zpci_disable_device(zdev);
 	return -EIO;
 }
 
@@ -176,6 +168,10 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 		goto fail;
 	}
 	s390_domain = to_s390_domain(domain);
+	/* A domain in use is not to be disturbed by a claim that must fail */
+	rc = -EBUSY;
+	if (s390_iot_has_mappings(s390_domain->dma_table))
+		goto fail;
 	rc = shadow_claim(s390_domain, zdev, shadow);
 	if (rc)
 		goto fail;
@@ -241,11 +237,13 @@ EXPORT_SYMBOL_GPL(s390_shadow_destroy);
  * @s390_domain: the domain
  *
  * Called by the driver after the function's I/O address translation was
- * unregistered: it can't reach any table. If the domain is claimed, the shadow
- * gives back everything and is but an empty shell from now on.
+ * unregistered and zdev->dma_table cleared: it can't reach any table. If the
+ * domain is claimed, the shadow gives back everything and is but an empty shell
+ * from now on.
  *
  * Context: process; sleeps. attach_lock of the function and group->mutex of
- * the IOMMU core are held.
+ * the IOMMU core are held. Waits for refreshes in progress, which may wait for
+ * user space (userfaultfd) until they are killed.
  */
 void s390_shadow_domain_detached(struct s390_domain *s390_domain)
 {

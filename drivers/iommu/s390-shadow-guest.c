@@ -8,7 +8,7 @@
  */
 
 #include <linux/mm.h>
-#include <linux/sched.h>
+#include <linux/sched/signal.h>
 
 #include "s390-shadow.h"
 
@@ -178,7 +178,8 @@ static int peek_ste(struct s390_shadow *shadow, struct s390_shadow_batch *batch,
  * A segment needs a look if the guest has a table or a frame there, or the host
  * has a page table, or the guest's entry can't be fetched or is malformed (the
  * locked path will say so). Segments that have neither are passed over without
- * a lock: that both had none at this moment is what a refresh may report.
+ * a lock; see invariant 2 in s390-shadow.c for what the caller does about it.
+ * Comes back early if the walk is to end.
  *
  * Context: process; sleeps
  * Return: the I/O address of the segment, or one above @last if there is none
@@ -205,8 +206,7 @@ u64 s390_shadow_next_segment(struct s390_shadow *shadow,
 		if (kind == S390_IOT_INVALID &&
 		    !s390_iot_entry_valid(host_rte)) {
 			iova = region_last + 1;
-			cond_resched();
-			continue;
+			goto next;
 		}
 
 		batch->st_nr = 0;
@@ -221,6 +221,10 @@ u64 s390_shadow_next_segment(struct s390_shadow *shadow,
 			    !ste || s390_iot_entry_valid(ste))
 				return iova;
 		}
+next:
+		/* The caller looks into why after one segment more */
+		if (signal_pending(current) || READ_ONCE(shadow->dead))
+			return iova;
 		cond_resched();
 	}
 	return iova;

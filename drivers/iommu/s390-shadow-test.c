@@ -14,7 +14,10 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <kunit/test-bug.h>
+#include <linux/completion.h>
 #include <linux/io.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -75,6 +78,15 @@ struct fixture {
 	unsigned int unpins;
 	u64 refresh_first;
 	u64 refresh_last;
+
+	/* More host entries than this are too many for the host below */
+	unsigned int host_limit;
+
+	/* Called once, from within the next pin or host refresh */
+	void (*in_pin)(struct fixture *f);
+	void (*in_refresh)(struct fixture *f);
+	struct completion other_done;
+	int other_rc;
 };
 
 static unsigned long gaddr_of(unsigned int frame)
@@ -127,6 +139,15 @@ static u64 host_pte(struct fixture *f, unsigned int nr)
 	return pte ? *pte : ZPCI_PTE_INVALID;
 }
 
+static unsigned int host_entries(struct fixture *f)
+{
+	unsigned int nr, count = 0;
+
+	for (nr = 0; nr < NR_IOVAS; nr++)
+		count += s390_iot_pte_valid(host_pte(f, nr));
+	return count;
+}
+
 /* The function uses all its addresses, and remembers */
 static void function_looks_up_all(struct fixture *f)
 {
@@ -155,6 +176,15 @@ static bool function_reaches(struct fixture *f, struct page *page)
 		    (!f->lost_table && pte_names(host_pte(f, nr), page)))
 			return true;
 	return false;
+}
+
+static void run_once(struct fixture *f, void (**hook)(struct fixture *f))
+{
+	void (*fn)(struct fixture *f) = *hook;
+
+	*hook = NULL;
+	if (fn)
+		fn(f);
 }
 
 static int frame_of(struct fixture *f, u64 gaddr)
@@ -188,6 +218,7 @@ static long fake_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 	unsigned int i;
 	int frame;
 
+	run_once(f, &f->in_pin);
 	if (fails(f, FAIL_PIN))
 		return f->fail_rc;
 	for (i = 0; i < nr; i++) {
@@ -260,6 +291,7 @@ static int fake_refresh(void *host, u64 start, u64 size)
 	KUNIT_EXPECT_EQ(f->test, offset_in_page(size), 0);
 	KUNIT_EXPECT_GE(f->test, start, f->cfg.pba);
 	KUNIT_EXPECT_LE(f->test, start + size - 1, f->cfg.pal);
+	run_once(f, &f->in_refresh);
 	if (fails(f, FAIL_REFRESH))
 		return f->fail_rc;
 	f->refresh_first = start;
@@ -267,7 +299,7 @@ static int fake_refresh(void *host, u64 start, u64 size)
 	for (nr = 0; nr < NR_IOVAS; nr++)
 		if (iova_of(nr) >= start && iova_of(nr) < start + size)
 			f->tlb[nr] = ZPCI_PTE_INVALID;
-	return 0;
+	return host_entries(f) > f->host_limit ? -ENOMEM : 0;
 }
 
 static const struct s390_shadow_host_ops fake_host_ops = {
@@ -406,6 +438,8 @@ static int shadow_test_init(struct kunit *test)
 	f->test = test;
 	test->priv = f;
 	f->charge_limit = ULONG_MAX;
+	f->host_limit = UINT_MAX;
+	init_completion(&f->other_done);
 	for (i = 0; i < NR_FRAMES; i++) {
 		f->frames[i] = alloc_page(GFP_KERNEL | __GFP_ZERO);
 		if (!f->frames[i])
@@ -826,6 +860,101 @@ static void refresh_out_of_resources(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 1);
 }
 
+/*
+ * The host below has too few resources: what the guest gives back helps, also
+ * when it is the next thing that is asked for.
+ */
+static void host_limit(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	start_shadow(f, true);
+	f->host_limit = 4;
+	for (i = 0; i < 6; i++)
+		guest_maps(f, i, FRAME_DATA + i, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 6), -ENOMEM);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), -ENOMEM);
+
+	for (i = 2; i < 6; i++)
+		guest_unmaps(f, i);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 2);
+	expect_host(f, 1, FRAME_DATA + 1, false);
+	expect_no_host(f, 2);
+}
+
+/* Another virtual CPU refreshes the whole aperture */
+static int other_cpu(void *data)
+{
+	struct fixture *f = data;
+
+	f->other_rc = s390_shadow_refresh(f->shadow, f->cfg.pba, f->cfg.pal);
+	complete(&f->other_done);
+	return 0;
+}
+
+static void start_other_cpu(struct fixture *f)
+{
+	struct task_struct *task;
+
+	reinit_completion(&f->other_done);
+	task = kthread_run(other_cpu, f, "s390_shadow_test");
+	KUNIT_EXPECT_FALSE(f->test, IS_ERR(task));
+}
+
+/* In the middle of a mapping, the guest gives up the segment, and says so */
+static void guest_gives_up_segment(struct fixture *f)
+{
+	*guest_ste(f, 1) = ZPCI_TABLE_INVALID;
+	start_other_cpu(f);
+	/* It must wait for us: we are about to write what is not true any more */
+	KUNIT_EXPECT_EQ(f->test,
+			wait_for_completion_timeout(&f->other_done,
+						    msecs_to_jiffies(100)), 0);
+}
+
+/* The older value is not left behind where the newer is "nothing there" */
+static void older_value_in_flight(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	start_shadow(f, true);
+	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA, false);
+	f->in_pin = guest_gives_up_segment;
+	KUNIT_EXPECT_EQ(test, refresh(f, ZPCI_PT_ENTRIES, 1), 0);
+	wait_for_completion(&f->other_done);
+	KUNIT_EXPECT_EQ(test, f->other_rc, 0);
+	expect_no_host(f, ZPCI_PT_ENTRIES);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+}
+
+/* While our host refresh is under way, the other one is asked for the same */
+static void other_cpu_passes_by(struct fixture *f)
+{
+	unsigned int before = f->calls[FAIL_REFRESH];
+
+	start_other_cpu(f);
+	wait_for_completion(&f->other_done);
+	KUNIT_EXPECT_EQ(f->test, f->other_rc, 0);
+	KUNIT_EXPECT_GT_MSG(f->test, f->calls[FAIL_REFRESH], before,
+			    "done before the function has forgotten");
+}
+
+/* A segment that was just given up has nothing, but is not forgotten yet */
+static void given_up_in_flight(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	start_shadow(f, true);
+	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	*guest_ste(f, 1) = ZPCI_TABLE_INVALID;
+	f->in_refresh = other_cpu_passes_by;
+	KUNIT_EXPECT_EQ(test, refresh(f, ZPCI_PT_ENTRIES, 1), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+}
+
 /* Teardown with batches in limbo; the others end in their own state */
 static void teardown_in_limbo(struct kunit *test)
 {
@@ -1046,6 +1175,9 @@ static struct kunit_case shadow_test_cases[] = {
 	KUNIT_CASE(limit),
 	KUNIT_CASE(refresh_fails),
 	KUNIT_CASE(refresh_out_of_resources),
+	KUNIT_CASE(host_limit),
+	KUNIT_CASE(older_value_in_flight),
+	KUNIT_CASE(given_up_in_flight),
 	KUNIT_CASE(teardown_in_limbo),
 	KUNIT_CASE_PARAM(fail_nth, fail_case_gen_params),
 	KUNIT_CASE(config_check),

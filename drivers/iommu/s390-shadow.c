@@ -14,7 +14,10 @@
  *    segment are fetched under the lock of the segment's bucket, so the last to
  *    hold the lock leaves the latest value. Who finds nothing to change but an
  *    unfinished batch of someone else (bucket->unflushed) does a host refresh
- *    of his own.
+ *    of his own. A segment may be passed over without its lock if neither side
+ *    has anything there: before that, locks that are held are waited for, as
+ *    their holders may be about to write what they fetched before the call, and
+ *    after that, unfinished batches are looked for.
  * 3. Every guest entry is fetched once under the lock, and only the copy is
  *    judged. What s390_shadow_next_segment() fetches without the lock decides
  *    solely whether a segment is looked at.
@@ -29,7 +32,9 @@
  * mirror and needs neither the memory slots nor the pin machinery.
  *
  * A shadow page table exists as long as the guest's segment table entry is
- * valid, so their number is bounded by what the guest itself spends on tables.
+ * valid. The guest need not spend as much, since its entries may all lead to
+ * the same page table: the limit is that of the memory cgroup, and a page table
+ * for each segment of the aperture.
  *
  * Lock order: live -> bucket->lock -> (locks of the guest ops, mmap_lock);
  * live -> limbo_lock. Bucket locks do not nest.
@@ -205,6 +210,19 @@ static bool wants_any(const struct s390_shadow_segment *seg)
 	return false;
 }
 
+/* The batch has a change in the segment's bucket that awaits the host refresh */
+static void segment_count(struct s390_shadow_segment *seg)
+{
+	u64 bit = BIT_ULL(seg->bucket);
+
+	if (seg->batch->buckets & bit)
+		return;
+	seg->batch->buckets |= bit;
+	atomic_inc(&seg->shadow->buckets[seg->bucket].unflushed);
+	/* Counted before a cleared segment table entry can be seen */
+	smp_mb__after_atomic();
+}
+
 /* Sync the range of @seg; its bucket's lock is held */
 static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 {
@@ -231,6 +249,7 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 		for (px = 0; px < ZPCI_PT_ENTRIES; px++)
 			if (s390_iot_pte_valid(seg->leaf[px]))
 				segment_clear(seg, px);
+		segment_count(seg);
 		WRITE_ONCE(*step, ZPCI_TABLE_INVALID);
 		s390_shadow_batch_cover(batch, seg->iova, seg->iova +
 					S390_IOT_SEGMENT_SIZE - 1);
@@ -259,6 +278,16 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 	return segment_apply(seg, batch->guest, unmap_only);
 }
 
+/* Has another batch changed a segment of bucket @nr and not been flushed yet? */
+static bool unfinished_by_others(struct s390_shadow *shadow,
+				 struct s390_shadow_batch *batch,
+				 unsigned int nr)
+{
+	int own = !!(batch->buckets & BIT_ULL(nr));
+
+	return atomic_read_acquire(&shadow->buckets[nr].unflushed) > own;
+}
+
 /* Sync [@first, @last], which lies within one segment */
 static int segment_sync(struct s390_shadow *shadow,
 			struct s390_shadow_batch *batch, u64 first, u64 last,
@@ -268,41 +297,84 @@ static int segment_sync(struct s390_shadow *shadow,
 		.shadow = shadow,
 		.batch = batch,
 		.iova = first & S390_IOT_SEGMENT_MASK,
+		.bucket = (first >> ZPCI_ST_SHIFT) % S390_SHADOW_BUCKETS,
 		.px_first = s390_iot_index(S390_IOT_PT, first),
 		.px_last = s390_iot_index(S390_IOT_PT, last),
 	};
-	unsigned int nr = (first >> ZPCI_ST_SHIFT) % S390_SHADOW_BUCKETS;
-	struct s390_shadow_bucket *bucket = &shadow->buckets[nr];
-	bool counted = batch->buckets & BIT_ULL(nr);
+	struct s390_shadow_bucket *bucket = &shadow->buckets[seg.bucket];
 	int rc;
 
 	if (mutex_lock_killable(&bucket->lock))
 		return -EINTR;
 
 	rc = segment_sync_locked(&seg, unmap_only);
-
-	if (seg.changed && !counted) {
-		atomic_inc(&bucket->unflushed);
-		batch->buckets |= BIT_ULL(nr);
-	}
+	if (seg.changed)
+		segment_count(&seg);
 	/*
 	 * Someone else has changed a segment of this bucket and not told the
 	 * function yet. Our caller may rely on what we found only after that.
 	 */
-	if (atomic_read_acquire(&bucket->unflushed) >
-	    !!(batch->buckets & BIT_ULL(nr)))
+	if (unfinished_by_others(shadow, batch, seg.bucket))
 		s390_shadow_batch_cover(batch, first, last);
 
 	mutex_unlock(&bucket->lock);
 	return rc;
 }
 
+/*
+ * Wait for those who may have fetched guest entries before our caller began,
+ * and will write what they make of them after we looked.
+ */
+static int shadow_settle(struct s390_shadow *shadow)
+{
+	unsigned int i;
+
+	/* The guest stored its entries before; pairs with taking a lock */
+	smp_mb();
+	for (i = 0; i < S390_SHADOW_BUCKETS; i++) {
+		struct mutex *lock = &shadow->buckets[i].lock;
+
+		if (!mutex_is_locked(lock))
+			continue;
+		if (mutex_lock_killable(lock))
+			return -EINTR;
+		mutex_unlock(lock);
+	}
+	/* What they wrote is seen by our looks without a lock */
+	smp_mb();
+	return 0;
+}
+
+/* Segments were passed over: was one of them given up just before? */
+static void shadow_cover_unfinished(struct s390_shadow *shadow,
+				    struct s390_shadow_batch *batch, u64 start,
+				    u64 last)
+{
+	unsigned int i;
+
+	/* Pairs with segment_count() */
+	smp_rmb();
+	for (i = 0; i < S390_SHADOW_BUCKETS; i++) {
+		if (unfinished_by_others(shadow, batch, i)) {
+			s390_shadow_batch_cover(batch, start, last);
+			return;
+		}
+	}
+}
+
 static int shadow_sync(struct s390_shadow *shadow,
 		       struct s390_shadow_batch **batchp, u64 start, u64 last,
 		       bool unmap_only)
 {
+	bool many = (start ^ last) & S390_IOT_SEGMENT_MASK;
 	u64 seg, seg_last, first = start;
 	int rc, ret = 0;
+
+	if (many) {
+		rc = shadow_settle(shadow);
+		if (rc)
+			return rc;
+	}
 
 	for (;;) {
 		struct s390_shadow_batch *batch = *batchp;
@@ -335,7 +407,40 @@ static int shadow_sync(struct s390_shadow *shadow,
 			return -ENODEV;
 		cond_resched();
 	}
+	if (many)
+		shadow_cover_unfinished(shadow, *batchp, start, last);
 	return ret;
+}
+
+/*
+ * An earlier host refresh failed. If that was for want of resources below us,
+ * what the guest has given up since makes room there: so take that out first,
+ * before everything is refreshed.
+ */
+static int shadow_recover(struct s390_shadow *shadow,
+			  struct s390_shadow_batch **batchp, u64 start,
+			  u64 last)
+{
+	int rc, rc_flush;
+
+	rc = s390_shadow_leave_limbo(shadow);
+	if (rc != -ENOMEM)
+		return rc;
+
+	rc = shadow_sync(shadow, batchp, start, last, true);
+	if (*batchp) {
+		/* Its own refresh may fail, too: then it joins those in limbo */
+		rc_flush = s390_shadow_batch_flush(shadow, batchp);
+		rc = rc ?: rc_flush;
+	}
+	if (rc && rc != -ENOMEM)
+		return rc;
+	rc = s390_shadow_leave_limbo(shadow);
+	if (rc || *batchp)
+		return rc;
+
+	*batchp = s390_shadow_alloc_batch();
+	return *batchp ? 0 : -ENOMEM;
 }
 
 /**
@@ -382,7 +487,7 @@ int s390_shadow_refresh(struct s390_shadow *shadow, u64 start, u64 last)
 		goto out;
 	}
 	if (READ_ONCE(shadow->stale)) {
-		rc = s390_shadow_leave_limbo(shadow);
+		rc = shadow_recover(shadow, &batch, start, last);
 		if (rc)
 			goto out;
 	}

@@ -28,7 +28,12 @@ struct s390_domain;
 /* Pages that are pinned or unpinned at once; their pointers are on the stack */
 #define S390_SHADOW_PIN_CHUNK	32
 
-#define S390_SHADOW_GFP		(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)
+/*
+ * A guest that runs into the limit of its memory cgroup shall get status 16 for
+ * an answer, and not have its virtual machine killed.
+ */
+#define S390_SHADOW_GFP		(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | \
+				 __GFP_RETRY_MAYFAIL)
 
 /* Old entries that a batch holds back until the host refresh */
 #define S390_SHADOW_BATCH	(2 * ZPCI_PT_ENTRIES)
@@ -101,6 +106,7 @@ struct s390_shadow_batch {
  * @shadow: the shadow
  * @batch: the batch of the refresh in progress
  * @iova: I/O address of the segment
+ * @bucket: number of its bucket
  * @px_first: page table index of the first entry of the range
  * @px_last: page table index of the last entry of the range (inclusive)
  * @leaf: shadow page table of the segment, or NULL
@@ -110,6 +116,7 @@ struct s390_shadow_segment {
 	struct s390_shadow *shadow;
 	struct s390_shadow_batch *batch;
 	u64 iova;
+	unsigned int bucket;
 	unsigned int px_first;
 	unsigned int px_last;
 	unsigned long *leaf;
@@ -118,6 +125,7 @@ struct s390_shadow_segment {
 
 /**
  * struct s390_shadow - a guest's I/O address space and its mirror
+ * @rcu: for the deferred release; first, as kfree_rcu() wants it near the start
  * @ref: memory lifetime; freed by s390_shadow_put()
  * @live: read: refreshes in progress; write: teardown
  * @dead: set, under @live for writing, when nothing is mirrored any more
@@ -145,9 +153,9 @@ struct s390_shadow_segment {
  * @domain: the claimed domain, NULL once it is detached or released; protected
  *	by the function's attach_lock, good under @live for who reads while the
  *	shadow is not @dead (s390-shadow-domain.c)
- * @rcu: for the deferred release
  */
 struct s390_shadow {
+	struct rcu_head rcu;
 	struct kref ref;
 	struct rw_semaphore live;
 	bool dead;
@@ -172,7 +180,6 @@ struct s390_shadow {
 	atomic64_t leaf_pages;
 	struct device *dev;
 	struct s390_domain *domain;
-	struct rcu_head rcu;
 };
 
 struct s390_shadow *

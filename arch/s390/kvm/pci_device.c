@@ -58,7 +58,6 @@
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <asm/kvm_zpci.h>
-#include <asm/pci.h>
 #include "kvm-s390.h"
 #include "pci.h"
 #include "pci_device.h"

@@ -107,11 +107,11 @@ struct ioat_reg {
  * Called from an RPCIT intercept: inside a read section of kvm->srcu, which
  * keeps the memslots, and in the process whose memory the guest's is.
  *
- * Other CPUs of the guest may store into the table at any time. The uaccess
- * functions fetch each byte of user memory once, with MVCOS; an aligned
- * doubleword is not seen half old, half new by any s390 that Linux knows, and
- * the walk of DAT tables in gaccess.c (deref_table()) rests on the same. The
- * shadow judges nothing but the copy.
+ * Other CPUs of the guest may store into the table at any time. All uaccess
+ * functions, get_user() too, fetch user memory with MVCOS, and each byte once.
+ * That an aligned doubleword is not seen half old, half new is what the walk of
+ * guest DAT tables relies on as well (deref_table() in gaccess.c). The shadow
+ * judges nothing but the copy.
  */
 static int ioat_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 {
@@ -429,9 +429,13 @@ int kvm_s390_ioat_deregister(struct kvm_s390_ioat *ioat)
 	if (!reg)
 		return -ENOENT;
 
+	/*
+	 * On the list until nothing is pinned any more, for the sake of
+	 * kvm_s390_ioat_in_use(). Intercepts that find it get -ENODEV.
+	 */
+	s390_shadow_destroy(reg->shadow);
 	list_del_rcu(&reg->entry);
 	ioat->reg = NULL;
-	s390_shadow_destroy(reg->shadow);
 
 	/* Only now, so that what destruction withdrew is counted too */
 	s390_shadow_stats(reg->shadow, &stats);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What is pinned
+ */
+#ifndef SELFTEST_KVM_ZPCI_PINS_H
+#define SELFTEST_KVM_ZPCI_PINS_H
+
+#include <linux/types.h>
+
+/**
+ * struct zpci_pins - what this process and the whole system have pinned
+ * @locked_kb: VmLck of the process, to which VFIO type 1 charges
+ * @pinned_kb: VmPin of the process, to which iommufd charges
+ * @system: pages pinned and not yet unpinned, in the whole system
+ */
+struct zpci_pins {
+	u64 locked_kb;
+	u64 pinned_kb;
+	u64 system;
+};
+
+struct zpci_pins zpci_pins_now(void);
+
+#endif /* SELFTEST_KVM_ZPCI_PINS_H */

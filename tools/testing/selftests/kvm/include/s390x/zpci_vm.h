@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A virtual machine with an NVMe function passed through to it
+ */
+#ifndef SELFTEST_KVM_ZPCI_VM_H
+#define SELFTEST_KVM_ZPCI_VM_H
+
+#include <stdbool.h>
+#include <linux/types.h>
+
+#include "nvme_polled.h"
+#include "vfio_zpci.h"
+#include "zpci_guest.h"
+#include "zpci_pins.h"
+
+/*
+ * The aperture that the guest registers, relative to the first I/O address of
+ * the function. It begins and ends within a segment, and in no table at the
+ * first or last entry.
+ */
+#define ZPCI_VM_PBA_OFFSET	0x103000UL
+#define ZPCI_VM_PAL_OFFSET	0x40a4fffUL
+
+/* Pages of the guest's DMA memory that the queues occupy */
+enum {
+	ZPCI_PAGE_ASQ,
+	ZPCI_PAGE_ACQ,
+	ZPCI_PAGE_SQ,
+	ZPCI_PAGE_CQ,
+	ZPCI_PAGE_FREE,
+};
+
+/**
+ * struct zpci_vm - virtual machine, function, and what connects them
+ * @guest: the guest
+ * @vfio: the function
+ * @nvme: driver of the controller
+ * @kvm_vfio: file descriptor of the KVM VFIO device
+ * @zpci: file descriptor of the KVM zPCI device
+ * @pba: first I/O address of the registered aperture
+ * @pal: last I/O address of the registered aperture
+ * @copy: guest memory as it was at zpci_vm_snapshot()
+ */
+struct zpci_vm {
+	struct zpci_guest guest;
+	struct vfio_zpci vfio;
+	struct nvme_polled nvme;
+	int kvm_vfio;
+	int zpci;
+	u64 pba;
+	u64 pal;
+	void *copy;
+};
+
+void zpci_vm_require(void);
+void zpci_vm_create(struct zpci_vm *m, enum vfio_zpci_way way);
+void zpci_vm_setup(struct zpci_vm *m, enum vfio_zpci_way way);
+void zpci_vm_setup_nvme(struct zpci_vm *m, enum vfio_zpci_way way, bool io);
+void zpci_vm_destroy(struct zpci_vm *m);
+void zpci_vm_open_function(struct zpci_vm *m, enum vfio_zpci_way way);
+void zpci_vm_close_function(struct zpci_vm *m);
+void zpci_vm_close_zpci(struct zpci_vm *m);
+
+int zpci_vm_bind(struct zpci_vm *m);
+int zpci_vm_register(struct zpci_vm *m);
+int zpci_vm_register_range(struct zpci_vm *m, u64 pba, u64 pal);
+int zpci_vm_deregister(struct zpci_vm *m);
+int zpci_vm_recover(struct zpci_vm *m);
+int zpci_vm_get_stats(struct zpci_vm *m, struct kvm_s390_zpci_ioat_stats *s);
+struct kvm_s390_zpci_ioat_stats zpci_vm_stats(struct zpci_vm *m);
+
+u64 zpci_vm_queue_iova(struct zpci_vm *m, int page);
+const char *zpci_vm_map(struct zpci_vm *m, u64 iova, u64 gpa, u64 size,
+			u64 flags);
+const char *zpci_vm_unmap(struct zpci_vm *m, u64 iova, u64 size);
+const char *zpci_vm_start_nvme(struct zpci_vm *m);
+const char *zpci_vm_start_io(struct zpci_vm *m);
+
+void zpci_vm_snapshot(struct zpci_vm *m);
+u64 zpci_vm_stray_write(struct zpci_vm *m, const u64 *pages, int nr_pages);
+
+/*
+ * For calls in a test that return NULL or what went wrong. The harness' own
+ * macros would print a pointer.
+ */
+#define ASSERT_WORKS(call) do {						\
+	const char *__wrong = (call);					\
+									\
+	ASSERT_NULL(__wrong) {						\
+		TH_LOG("%s: %s", #call, __wrong);			\
+	}								\
+} while (0)
+
+#endif /* SELFTEST_KVM_ZPCI_VM_H */

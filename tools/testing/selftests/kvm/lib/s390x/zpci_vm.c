@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A virtual machine with an NVMe function passed through to it
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+#include "zpci_sysfs.h"
+#include "zpci_vm.h"
+
+/* Skip the test if the host can't run it; say what is missing. */
+void zpci_vm_require(void)
+{
+	int caps;
+
+	if (!zpci_sysfs_find())
+		ksft_exit_skip("no NVMe function is bound to vfio-pci\n");
+	if (access("/dev/kvm", R_OK | W_OK))
+		ksft_exit_skip("no /dev/kvm\n");
+	caps = kvm_check_cap(KVM_CAP_S390_ZPCI_DEVICE);
+	if (!(caps & KVM_S390_ZPCI_CAP_IOAT))
+		ksft_exit_skip("KVM_CAP_S390_ZPCI_DEVICE is %d: no IOAT\n",
+			       caps);
+}
+
+/* Everything but the binding and the registration */
+void zpci_vm_create(struct zpci_vm *m, enum vfio_zpci_way way)
+{
+	memset(m, 0, sizeof(*m));
+	zpci_guest_create(&m->guest);
+	m->kvm_vfio = -1;
+	m->zpci = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
+	zpci_vm_open_function(m, way);
+}
+
+void zpci_vm_open_function(struct zpci_vm *m, enum vfio_zpci_way way)
+{
+	m->kvm_vfio = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_VFIO);
+	vfio_zpci_open(&m->vfio, way, m->kvm_vfio);
+	m->pba = m->vfio.start_dma + ZPCI_VM_PBA_OFFSET;
+	m->pal = m->vfio.start_dma + ZPCI_VM_PAL_OFFSET;
+	TEST_ASSERT(m->pal < m->vfio.end_dma,
+		    "the function has too small a DMA aperture");
+}
+
+/*
+ * Close the function and what KVM holds of it: the group or, if it was opened as
+ * character device, the device itself.
+ */
+void zpci_vm_close_function(struct zpci_vm *m)
+{
+	if (m->kvm_vfio >= 0)
+		close(m->kvm_vfio);
+	m->kvm_vfio = -1;
+	vfio_zpci_close(&m->vfio);
+}
+
+void zpci_vm_close_zpci(struct zpci_vm *m)
+{
+	if (m->zpci >= 0)
+		close(m->zpci);
+	m->zpci = -1;
+}
+
+/* In the order that user space should take */
+void zpci_vm_destroy(struct zpci_vm *m)
+{
+	zpci_vm_close_zpci(m);
+	zpci_vm_close_function(m);
+	if (m->guest.vm)
+		zpci_guest_free(&m->guest);
+	free(m->copy);
+	m->copy = NULL;
+}
+
+/*
+ * What follows returns 0 or an errno, so that a test can judge it.
+ */
+static int attr_set(struct zpci_vm *m, u32 group, u64 attr, void *value)
+{
+	return __kvm_device_attr_set(m->zpci, group, attr, value) ? errno : 0;
+}
+
+int zpci_vm_bind(struct zpci_vm *m)
+{
+	struct kvm_s390_zpci_bind bind = { .vfio_fd = m->vfio.device };
+
+	return attr_set(m, KVM_DEV_S390_ZPCI_BIND,
+			KVM_DEV_S390_ZPCI_BIND_VFIO, &bind);
+}
+
+int zpci_vm_register_range(struct zpci_vm *m, u64 pba, u64 pal)
+{
+	struct kvm_s390_zpci_ioat ioat = {
+		.fh = ZPCI_GUEST_FH,
+		.pba = pba,
+		.pal = pal,
+		.iota = zpci_guest_iota(&m->guest),
+	};
+
+	return attr_set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_REG,
+			&ioat);
+}
+
+int zpci_vm_register(struct zpci_vm *m)
+{
+	return zpci_vm_register_range(m, m->pba, m->pal);
+}
+
+int zpci_vm_deregister(struct zpci_vm *m)
+{
+	return attr_set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_DEREG,
+			NULL);
+}
+
+/*
+ * Get the function out of its error state. The reset empties its translation
+ * cache, so the I/O address translation is to be set up anew, with tables in
+ * which nothing is valid.
+ */
+int zpci_vm_recover(struct zpci_vm *m)
+{
+	int err;
+
+	zpci_sysfs_wait_error_event();
+	err = zpci_vm_deregister(m);
+	if (!err)
+		err = vfio_zpci_reset(&m->vfio);
+	if (err)
+		return err;
+	zpci_guest_clear_tables(&m->guest);
+	return zpci_vm_register(m);
+}
+
+int zpci_vm_get_stats(struct zpci_vm *m, struct kvm_s390_zpci_ioat_stats *s)
+{
+	memset(s, 0, sizeof(*s));
+	return __kvm_device_attr_get(m->zpci, KVM_DEV_S390_ZPCI_IOAT,
+				     KVM_DEV_S390_ZPCI_IOAT_STATS, s) ?
+	       errno : 0;
+}
+
+struct kvm_s390_zpci_ioat_stats zpci_vm_stats(struct zpci_vm *m)
+{
+	struct kvm_s390_zpci_ioat_stats stats;
+	int err = zpci_vm_get_stats(m, &stats);
+
+	TEST_ASSERT(!err, "IOAT_STATS: %s", strerror(err));
+	return stats;
+}
+
+/*
+ * What follows returns NULL or, for the log, what went wrong.
+ */
+
+/* What is wrong with an RPCIT that the kernel should have completed */
+static const char *judge(const struct zpci_rpcit *r)
+{
+	static char text[80];
+
+	if (r->exits)
+		return "RPCIT left the kernel: intercept missing?";
+	if (!r->pgm && !r->cc)
+		return NULL;
+	snprintf(text, sizeof(text),
+		 "RPCIT: cc %u, status %u, program interruption %u", r->cc,
+		 r->status, r->pgm);
+	return text;
+}
+
+/* The guest makes @size bytes at @gpa accessible at @iova. */
+const char *zpci_vm_map(struct zpci_vm *m, u64 iova, u64 gpa, u64 size,
+			u64 flags)
+{
+	struct zpci_rpcit rpcit;
+
+	zpci_guest_map(&m->guest, iova, gpa, size, flags);
+	rpcit = zpci_guest_rpcit(&m->guest, iova, size);
+	return judge(&rpcit);
+}
+
+const char *zpci_vm_unmap(struct zpci_vm *m, u64 iova, u64 size)
+{
+	struct zpci_rpcit rpcit;
+
+	zpci_guest_unmap(&m->guest, iova, size);
+	rpcit = zpci_guest_rpcit(&m->guest, iova, size);
+	return judge(&rpcit);
+}
+
+/* I/O address of a queue: one after the other, from the aperture's start */
+u64 zpci_vm_queue_iova(struct zpci_vm *m, int page)
+{
+	return m->pba + page * PAGE_SIZE;
+}
+
+static struct nvme_queue_pages queue_pages(struct zpci_vm *m, int sq, int cq)
+{
+	struct nvme_queue_pages pages = {
+		.sq = zpci_guest_hva(&m->guest, ZPCI_GUEST_PAGE(sq)),
+		.cq = zpci_guest_hva(&m->guest, ZPCI_GUEST_PAGE(cq)),
+		.sq_iova = zpci_vm_queue_iova(m, sq),
+		.cq_iova = zpci_vm_queue_iova(m, cq),
+	};
+
+	return pages;
+}
+
+/* The guest maps the admin queues, the controller is enabled with them. */
+const char *zpci_vm_start_nvme(struct zpci_vm *m)
+{
+	struct nvme_queue_pages admin = queue_pages(m, ZPCI_PAGE_ASQ,
+						    ZPCI_PAGE_ACQ);
+	const char *err;
+	int ret;
+
+	err = zpci_vm_map(m, admin.sq_iova, ZPCI_GUEST_PAGE(ZPCI_PAGE_ASQ),
+			  2 * PAGE_SIZE, 0);
+	if (err)
+		return err;
+	ret = nvme_enable(&m->nvme, &m->vfio, &admin);
+	return ret ? nvme_result(ret) : NULL;
+}
+
+/* The same for the I/O queues; the size of the disk gets known. */
+const char *zpci_vm_start_io(struct zpci_vm *m)
+{
+	struct nvme_queue_pages io = queue_pages(m, ZPCI_PAGE_SQ, ZPCI_PAGE_CQ);
+	const char *err;
+	int ret;
+
+	err = zpci_vm_map(m, io.sq_iova, ZPCI_GUEST_PAGE(ZPCI_PAGE_SQ),
+			  2 * PAGE_SIZE, 0);
+	if (err)
+		return err;
+	/* The data comes to the page that becomes the submission queue. */
+	ret = nvme_identify_ns(&m->nvme, io.sq, io.sq_iova);
+	if (!ret)
+		ret = nvme_create_io_queues(&m->nvme, &io);
+	if (!ret)
+		return NULL;
+	if (ret < 0)
+		return "DMA through a valid entry failed: host refresh missing?";
+	return nvme_result(ret);
+}
+
+/* Everything up to a registered table in which nothing is valid */
+void zpci_vm_setup(struct zpci_vm *m, enum vfio_zpci_way way)
+{
+	int err;
+
+	zpci_vm_create(m, way);
+	err = zpci_vm_bind(m);
+	TEST_ASSERT(!err, "BIND_VFIO: %s", strerror(err));
+	err = zpci_vm_register(m);
+	TEST_ASSERT(!err, "IOAT_REG: %s", strerror(err));
+}
+
+/* Everything up to a controller that takes commands, if @io also for blocks */
+void zpci_vm_setup_nvme(struct zpci_vm *m, enum vfio_zpci_way way, bool io)
+{
+	const char *err;
+
+	zpci_vm_setup(m, way);
+	err = zpci_vm_start_nvme(m);
+	if (!err && io)
+		err = zpci_vm_start_io(m);
+	TEST_ASSERT(!err, "the controller can't be set up: %s", err);
+}
+
+/*
+ * Comparison of all guest memory before and after DMA
+ */
+
+static const u64 watched[][2] = {
+	{ ZPCI_GUEST_TABLES, ZPCI_GUEST_TABLES_SIZE },
+	{ ZPCI_GUEST_MEM, ZPCI_GUEST_MEM_SIZE },
+	{ 0, 0 },	/* memory slot 0, of which the library knows the size */
+};
+
+static u64 watched_size(struct zpci_vm *m, int i)
+{
+	return watched[i][1] ? : memslot2region(m->guest.vm, 0)->region.memory_size;
+}
+
+/*
+ * The library's own memcpy() and memcmp() go byte by byte, which is too slow
+ * for all of the memory on an emulated host.
+ */
+static void copy_page(u64 *to, const u64 *from)
+{
+	int i;
+
+	for (i = 0; i < PAGE_SIZE / sizeof(u64); i++)
+		to[i] = from[i];
+}
+
+static bool same_page(const u64 *a, const u64 *b)
+{
+	u64 different = 0;
+	int i;
+
+	for (i = 0; i < PAGE_SIZE / sizeof(u64); i++)
+		different |= a[i] ^ b[i];
+	return !different;
+}
+
+/* Note the contents of guest memory. The guest must not run from here on. */
+void zpci_vm_snapshot(struct zpci_vm *m)
+{
+	u64 offset, total = 0;
+	void *copy, *hva;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(watched); i++)
+		total += watched_size(m, i);
+	if (!m->copy)
+		m->copy = malloc(total);
+	TEST_ASSERT(m->copy, "no memory");
+	copy = m->copy;
+	for (i = 0; i < ARRAY_SIZE(watched); i++) {
+		hva = zpci_guest_hva(&m->guest, watched[i][0]);
+		for (offset = 0; offset < watched_size(m, i);
+		     offset += PAGE_SIZE, copy += PAGE_SIZE)
+			copy_page(copy, hva + offset);
+	}
+}
+
+static bool listed(const u64 *pages, int nr_pages, u64 gpa)
+{
+	while (nr_pages--) {
+		if (pages[nr_pages] == gpa)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The first page of guest memory that has changed since the snapshot without
+ * being one of @pages, ~0 if there is none. The queues may change, too.
+ */
+u64 zpci_vm_stray_write(struct zpci_vm *m, const u64 *pages, int nr_pages)
+{
+	void *copy = m->copy, *hva;
+	u64 offset, gpa;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(watched); i++) {
+		hva = zpci_guest_hva(&m->guest, watched[i][0]);
+		for (offset = 0; offset < watched_size(m, i);
+		     offset += PAGE_SIZE, copy += PAGE_SIZE) {
+			gpa = watched[i][0] + offset;
+			if (same_page(hva + offset, copy))
+				continue;
+			if (gpa >= ZPCI_GUEST_MEM &&
+			    gpa < ZPCI_GUEST_PAGE(ZPCI_PAGE_FREE))
+				continue;
+			if (!listed(pages, nr_pages, gpa))
+				return gpa;
+		}
+	}
+	return ~0UL;
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of how a guest's I/O translation table comes to its end
+ *
+ * The parts that are involved may go in any order. In each of them nothing
+ * stays pinned or charged, the function reaches no page of the guest any more,
+ * and it can be used again.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/wait.h>
+
+#include <linux/iommufd.h>
+
+#include "ioat.h"
+#include "kselftest_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "zpci_baseline.h"
+#include "zpci_vm.h"
+
+/* Two pages of queues, one of data, a frame of 1 MiB */
+#define PINNED	(2 + 1 + 256)
+
+static u8 reference[NVME_IDENTIFY_SIZE];
+
+/* A guest that has mapped something of each kind and uses it */
+static const char *use_function(struct zpci_vm *m)
+{
+	u64 iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+	u64 gpa = ZPCI_GUEST_PAGE(20);
+	const char *wrong;
+
+	wrong = zpci_vm_start_nvme(m);
+	if (!wrong)
+		wrong = zpci_vm_map(m, iova, gpa, PAGE_SIZE, 0);
+	if (wrong)
+		return wrong;
+	memset(zpci_guest_hva(&m->guest, gpa), 0x55, PAGE_SIZE);
+	if (nvme_identify_ctrl(&m->nvme, iova, 0))
+		return "DMA through a valid entry failed: host refresh missing?";
+	if (memcmp(zpci_guest_hva(&m->guest, gpa), reference, PAGE_SIZE))
+		return "page does not hold the data of Identify controller";
+	zpci_guest_map_1m(&m->guest, iova + IOAT_FRAME_1M,
+			  ZPCI_GUEST_MEM + 2 * IOAT_FRAME_1M, 0);
+	if (zpci_guest_rpcit(&m->guest, iova + IOAT_FRAME_1M,
+			     IOAT_FRAME_1M).cc)
+		return "frame of 1 MiB could not be mapped";
+	if (zpci_vm_stats(m).pinned != PINNED)
+		return "wrong number of pinned pages";
+	return NULL;
+}
+
+/* What is set up for each test, and what was pinned before */
+struct state {
+	struct zpci_vm m;
+	struct zpci_pins before;
+};
+
+static const char *begin(struct state *s, enum vfio_zpci_way way)
+{
+	struct zpci_pins now;
+	const char *wrong;
+
+	s->before = zpci_pins_now();
+	zpci_vm_setup(&s->m, way);
+	wrong = use_function(&s->m);
+	if (wrong)
+		return wrong;
+	/* The measures that the tests rest on do show what is pinned. */
+	now = zpci_pins_now();
+	if (now.system < s->before.system + PINNED)
+		return "/proc/vmstat does not tell what is pinned";
+	if (now.locked_kb != s->before.locked_kb + PINNED * 4)
+		return "pinned pages are not charged to the process";
+	return NULL;
+}
+
+/* All the same, with a new VM: the function can be used again. */
+static const char *end(struct state *s, enum vfio_zpci_way way)
+{
+	const char *wrong;
+
+	zpci_vm_destroy(&s->m);
+	zpci_vm_setup(&s->m, way);
+	wrong = use_function(&s->m);
+	zpci_vm_destroy(&s->m);
+	return wrong;
+}
+
+static const char *all_given_back(const struct zpci_pins *before)
+{
+	struct zpci_pins now = zpci_pins_now();
+	static char text[120];
+
+	if (now.system == before->system &&
+	    now.locked_kb == before->locked_kb &&
+	    now.pinned_kb == before->pinned_kb)
+		return NULL;
+	snprintf(text, sizeof(text),
+		 "still pinned: %ld pages in the system, VmLck %+ld kB, VmPin %+ld kB",
+		 (long)(now.system - before->system),
+		 (long)(now.locked_kb - before->locked_kb),
+		 (long)(now.pinned_kb - before->pinned_kb));
+	return text;
+}
+
+/* The controller, which still has its queues, can't write to the guest. */
+static const char *is_cut_off(struct zpci_vm *m)
+{
+	u64 iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+	int ret;
+
+	zpci_vm_snapshot(m);
+	ret = nvme_identify_ctrl(&m->nvme, iova, 0);
+	if (zpci_vm_stray_write(m, NULL, 0) != ~0UL)
+		return "function still writes to guest memory";
+	return ret == NVME_FUNCTION_ERROR ? NULL : "DMA did not fail";
+}
+
+FIXTURE(zpci_teardown) {
+	struct state s;
+};
+
+FIXTURE_VARIANT(zpci_teardown) {
+	enum vfio_zpci_way way;
+};
+
+FIXTURE_VARIANT_ADD(zpci_teardown, group) {
+	.way = VFIO_ZPCI_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(zpci_teardown, cdev) {
+	.way = VFIO_ZPCI_CDEV,
+};
+
+FIXTURE_SETUP(zpci_teardown)
+{
+	ASSERT_WORKS(begin(&self->s, variant->way));
+}
+
+FIXTURE_TEARDOWN(zpci_teardown)
+{
+	ASSERT_WORKS(end(&self->s, variant->way));
+}
+
+TEST_F(zpci_teardown, deregister)
+{
+	struct kvm_s390_zpci_ioat_stats stats;
+
+	ASSERT_EQ(0, zpci_vm_deregister(&self->s.m));
+	stats = zpci_vm_stats(&self->s.m);
+	EXPECT_EQ(0, stats.pinned);
+	EXPECT_EQ(0, stats.tables);
+	EXPECT_EQ(stats.mapped, stats.unmapped);
+	EXPECT_EQ(PINNED, stats.pinned_peak);
+	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(is_cut_off(&self->s.m));
+}
+
+/* Registered again, the table counts, and not what was mapped before. */
+TEST_F(zpci_teardown, register_again)
+{
+	ASSERT_EQ(0, zpci_vm_deregister(&self->s.m));
+	ASSERT_EQ(0, zpci_vm_register(&self->s.m));
+	EXPECT_EQ(0, zpci_vm_stats(&self->s.m).pinned);
+	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_EQ(0, zpci_guest_rpcit(&self->s.m.guest, self->s.m.pba,
+				      self->s.m.pal + 1 - self->s.m.pba).cc);
+	EXPECT_EQ(PINNED, zpci_vm_stats(&self->s.m).pinned);
+}
+
+TEST_F(zpci_teardown, close_kvm_device)
+{
+	zpci_vm_close_zpci(&self->s.m);
+	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(is_cut_off(&self->s.m));
+}
+
+TEST_F(zpci_teardown, close_vfio_device)
+{
+	struct kvm_s390_zpci_ioat_stats stats;
+
+	/* A group's device file is in nobody else's hands, a cdev in KVM's. */
+	if (variant->way == VFIO_ZPCI_CDEV) {
+		close(self->s.m.kvm_vfio);
+		self->s.m.kvm_vfio = -1;
+	}
+	vfio_zpci_close_device(&self->s.m.vfio);
+	ASSERT_WORKS(all_given_back(&self->s.before));
+	/* The KVM device lives on without a function. */
+	EXPECT_EQ(ENODEV, zpci_vm_register(&self->s.m));
+	EXPECT_EQ(ENOENT, zpci_vm_deregister(&self->s.m));
+	EXPECT_EQ(0, zpci_vm_get_stats(&self->s.m, &stats));
+	EXPECT_EQ(0, stats.pinned);
+	EXPECT_EQ(stats.mapped, stats.unmapped);
+	/* The guest goes on; its RPCITs are for user space now. */
+	EXPECT_EQ(1, zpci_guest_rpcit(&self->s.m.guest, self->s.m.pba,
+				      PAGE_SIZE).exits);
+}
+
+/* The KVM device can be bound to the function that is opened again. */
+TEST_F(zpci_teardown, reopen_vfio_device)
+{
+	zpci_vm_close_function(&self->s.m);
+	zpci_vm_open_function(&self->s.m, variant->way);
+	zpci_guest_clear_tables(&self->s.m.guest);
+	ASSERT_EQ(0, zpci_vm_bind(&self->s.m));
+	ASSERT_EQ(0, zpci_vm_register(&self->s.m));
+	ASSERT_WORKS(use_function(&self->s.m));
+}
+
+/* The files of VM and vCPU go first; everything else holds the VM. */
+TEST_F(zpci_teardown, close_vm_first)
+{
+	struct zpci_vm *m = &self->s.m;
+
+	kvm_vm_release(m->guest.vm);
+	m->guest.vm = NULL;
+	EXPECT_EQ(PINNED, zpci_vm_stats(m).pinned);
+	zpci_vm_close_function(m);
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	ASSERT_WORKS(all_given_back(&self->s.before));
+}
+
+TEST_F(zpci_teardown, close_vm_and_kvm_device_first)
+{
+	struct zpci_vm *m = &self->s.m;
+
+	kvm_vm_release(m->guest.vm);
+	m->guest.vm = NULL;
+	zpci_vm_close_zpci(m);
+	ASSERT_WORKS(all_given_back(&self->s.before));
+}
+
+/* The function is reset while its table is registered. */
+TEST_F(zpci_teardown, reset)
+{
+	ASSERT_EQ(0, vfio_zpci_reset(&self->s.m.vfio));
+	EXPECT_EQ(PINNED, zpci_vm_stats(&self->s.m).pinned) {
+		TH_LOG("reset is not deregistration");
+	}
+	ASSERT_EQ(0, zpci_vm_deregister(&self->s.m));
+	ASSERT_WORKS(all_given_back(&self->s.before));
+}
+
+/* Everything at once, without a chance to clean up */
+TEST_F(zpci_teardown, killed)
+{
+	int status, ready[2];
+	pid_t child;
+	char byte;
+
+	zpci_vm_destroy(&self->s.m);
+	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_EQ(0, pipe(ready));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child) {
+		const char *wrong;
+
+		zpci_vm_setup(&self->s.m, variant->way);
+		wrong = use_function(&self->s.m);
+		if (!wrong && write(ready[1], "", 1) == 1)
+			pause();
+		printf("# child: %s\n", wrong);
+		_exit(1);
+	}
+	close(ready[1]);
+	EXPECT_EQ(1, read(ready[0], &byte, 1)) {
+		TH_LOG("child does not come up");
+	}
+	kill(child, SIGKILL);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	ASSERT_WORKS(all_given_back(&self->s.before));
+}
+
+/* Group and container: the address space stays while the device is open. */
+FIXTURE(zpci_container) {
+	struct state s;
+};
+
+FIXTURE_SETUP(zpci_container)
+{
+	ASSERT_WORKS(begin(&self->s, VFIO_ZPCI_GROUP));
+}
+
+FIXTURE_TEARDOWN(zpci_container)
+{
+	ASSERT_WORKS(end(&self->s, VFIO_ZPCI_GROUP));
+}
+
+TEST_F(zpci_container, unset)
+{
+	struct zpci_vm *m = &self->s.m;
+
+	EXPECT_EQ(-1, ioctl(m->vfio.group, VFIO_GROUP_UNSET_CONTAINER));
+	EXPECT_EQ(EBUSY, errno);
+	EXPECT_EQ(PINNED, zpci_vm_stats(m).pinned);
+}
+
+/* Character device and iommufd: the address space can be taken away. */
+FIXTURE(zpci_iommufd) {
+	struct state s;
+};
+
+FIXTURE_SETUP(zpci_iommufd)
+{
+	ASSERT_WORKS(begin(&self->s, VFIO_ZPCI_CDEV));
+}
+
+FIXTURE_TEARDOWN(zpci_iommufd)
+{
+	ASSERT_WORKS(end(&self->s, VFIO_ZPCI_CDEV));
+}
+
+TEST_F(zpci_iommufd, detach)
+{
+	struct zpci_vm *m = &self->s.m;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(0, vfio_zpci_detach(&m->vfio));
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	ASSERT_WORKS(all_given_back(&self->s.before));
+	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
+	EXPECT_EQ(1, r.exits) {
+		TH_LOG("kernel answers RPCIT without an address space");
+	}
+	/* What is left of the registration stands in nobody's way. */
+	EXPECT_EQ(0, zpci_vm_deregister(m));
+	EXPECT_EQ(ENODEV, zpci_vm_register(m));
+	ASSERT_EQ(0, vfio_zpci_attach(&m->vfio));
+	ASSERT_EQ(0, zpci_vm_register(m));
+	r = zpci_guest_rpcit(&m->guest, m->pba, m->pal + 1 - m->pba);
+	EXPECT_EQ(0, r.exits);
+	EXPECT_EQ(0, r.cc);
+	EXPECT_EQ(PINNED, zpci_vm_stats(m).pinned);
+}
+
+/* Another address space in place of the one that is in use */
+TEST_F(zpci_iommufd, replace)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct zpci_vm *m = &self->s.m;
+
+	ASSERT_EQ(0, ioctl(m->vfio.iommu, IOMMU_IOAS_ALLOC, &alloc));
+	m->vfio.ioas = alloc.out_ioas_id;
+	ASSERT_EQ(0, vfio_zpci_attach(&m->vfio));
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(is_cut_off(m));
+}
+
+int main(int argc, char **argv)
+{
+	zpci_vm_require();
+	zpci_baseline_identify(reference);
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of the function that the zpci_*_test programs use, without a guest
+ *
+ * If this fails, the function, VFIO, or the test's NVMe driver is at fault, and
+ * not what KVM does for guests.
+ */
+#include <string.h>
+
+#include "kselftest_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "zpci_baseline.h"
+#include "zpci_guest.h"
+#include "zpci_sysfs.h"
+
+#define DATA_PAGE	4	/* behind the queues */
+
+FIXTURE(zpci_vfio) {
+	struct zpci_baseline b;
+	void *data;
+	u64 iova;
+};
+
+FIXTURE_VARIANT(zpci_vfio) {
+	enum vfio_zpci_way way;
+};
+
+FIXTURE_VARIANT_ADD(zpci_vfio, group) {
+	.way = VFIO_ZPCI_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(zpci_vfio, cdev) {
+	.way = VFIO_ZPCI_CDEV,
+};
+
+FIXTURE_SETUP(zpci_vfio)
+{
+	zpci_baseline_open(&self->b, variant->way);
+	self->data = self->b.mem + DATA_PAGE * PAGE_SIZE;
+	self->iova = self->b.iova + DATA_PAGE * PAGE_SIZE;
+	zpci_baseline_start(&self->b);
+}
+
+FIXTURE_TEARDOWN(zpci_vfio)
+{
+	zpci_baseline_close(&self->b);
+}
+
+TEST_F(zpci_vfio, identify)
+{
+	char serial[21];
+
+	ASSERT_EQ(0, nvme_identify_ctrl(&self->b.nvme, self->iova, 0));
+	nvme_serial(self->data, serial);
+	EXPECT_NE(0, strlen(serial));
+	TH_LOG("serial number '%s'", serial);
+}
+
+/* Data goes to the disk and comes back, in one page, two pages, many pages. */
+TEST_F(zpci_vfio, read_write)
+{
+	const int pages[] = { 1, 2, 16 };
+	u64 *out = self->data, *in = out + 16 * PAGE_SIZE / sizeof(*out);
+	u64 *list = in + 16 * PAGE_SIZE / sizeof(*in);
+	u64 iova_in = self->iova + 16 * PAGE_SIZE;
+	u64 iova_list = self->iova + 32 * PAGE_SIZE;
+	u64 prp2;
+	int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		u32 bytes = pages[i] * PAGE_SIZE;
+
+		for (j = 0; j < bytes / sizeof(*out); j++)
+			out[j] = zpci_pattern(i + 1, j);
+		memset(in, 0, bytes);
+		for (j = 1; j < pages[i]; j++)
+			list[j - 1] = htole64(self->iova + j * PAGE_SIZE);
+		prp2 = pages[i] == 2 ? self->iova + PAGE_SIZE : iova_list;
+		ASSERT_EQ(0, nvme_write(&self->b.nvme, 0, bytes, self->iova,
+					prp2));
+		for (j = 1; j < pages[i]; j++)
+			list[j - 1] = htole64(iova_in + j * PAGE_SIZE);
+		prp2 = pages[i] == 2 ? iova_in + PAGE_SIZE : iova_list;
+		ASSERT_EQ(0, nvme_read(&self->b.nvme, 0, bytes, iova_in, prp2));
+		EXPECT_EQ(0, memcmp(out, in, bytes)) {
+			TH_LOG("%d pages came back changed", pages[i]);
+		}
+	}
+}
+
+/*
+ * An I/O address that is not mapped puts the function into error state, and a
+ * reset gets it out of it. The other tests rest on that.
+ */
+TEST_F(zpci_vfio, error_and_recovery)
+{
+	int ret;
+
+	ret = nvme_identify_ctrl(&self->b.nvme,
+				 self->b.iova + ZPCI_BASELINE_SIZE, 0);
+	EXPECT_EQ(NVME_FUNCTION_ERROR, ret) {
+		TH_LOG("DMA to nowhere: %s", nvme_result(ret));
+	}
+	EXPECT_TRUE(nvme_function_in_error(&self->b.nvme));
+	zpci_sysfs_wait_error_event();
+	ASSERT_EQ(0, vfio_zpci_reset(&self->b.vfio));
+	EXPECT_FALSE(nvme_function_in_error(&self->b.nvme));
+	/* The reset forgets the translations: map again. */
+	ASSERT_EQ(0, vfio_zpci_unmap(&self->b.vfio, self->b.iova,
+				     ZPCI_BASELINE_SIZE));
+	ASSERT_EQ(0, vfio_zpci_map(&self->b.vfio, self->b.mem, self->b.iova,
+				   ZPCI_BASELINE_SIZE));
+	zpci_baseline_start(&self->b);
+	EXPECT_EQ(0, nvme_identify_ctrl(&self->b.nvme, self->iova, 0));
+}
+
+int main(int argc, char **argv)
+{
+	if (!zpci_sysfs_find())
+		ksft_exit_skip("no NVMe function is bound to vfio-pci\n");
+	return test_harness_run(argc, argv);
+}
