@@ -7,6 +7,7 @@ help:
 	@echo 'make run       set up this machine, build, and show the main job'
 	@echo 'make check     lint, build, and all tests'
 	@echo 'make lint      the static checks alone'
+	@echo 'make mutants   break the kernel on purpose: do the tests notice?'
 	@echo 'make shell     a shell in the emulated host, function on vfio-pci'
 	@echo 'make tree      the patched source as a git tree     (T=linux|qemu)'
 	@echo 'make refresh   edits and commits in that tree come back into'
@@ -20,10 +21,10 @@ help:
 	@echo 'LINUX_VERSION=V, QEMU_VERSION=V  another version of the base source'
 	@echo 'JOBS=N              compilers at once, default one for each CPU'
 
-run check lint shell clean distclean:
+run check lint mutants shell clean distclean:
 	@lab/$@
 
 tree series refresh:
 	@lab/trees $@ $(T)
 
-.PHONY: help run check lint shell clean distclean tree series refresh
+.PHONY: help run check lint mutants shell clean distclean tree series refresh
