@@ -2,11 +2,11 @@
 /*
  * I/O translation tables of s390 PCI functions: allocation and walk
  *
- * A host table is a region-third table whose segment and page tables appear as
- * they are needed. Walks that allocate may run side by side without a lock: an
+ * A host table is a segment or region table whose lower tables appear as they
+ * are needed. Walks that allocate may run side by side without a lock: an
  * upper-level entry goes from invalid to valid by compare-and-swap, once, and
- * the loser of a race gives back its table. Upper-level entries that the
- * functions here made valid stay so until s390_iot_free_tree().
+ * the loser of a race gives back its table. The functions here make no entry
+ * invalid again before s390_iot_free_tree().
  *
  * What is written through s390_iot_lookup_ste() is the business of the caller:
  * the shadow (s390-shadow.c) keeps page tables of its own behind it.
@@ -84,70 +84,85 @@ static unsigned long *s390_iot_alloc_pt(gfp_t gfp)
 	return pt;
 }
 
-static unsigned long *s390_iot_next(enum s390_iot_level level,
-				    unsigned long entry)
+/**
+ * s390_iot_next() - the table that a valid host entry leads to
+ * @level: level of the table that @entry is from
+ * @entry: a valid segment or region table entry of a host table
+ *
+ * Return: the table of the next lower level
+ */
+unsigned long *s390_iot_next(enum s390_iot_level level, unsigned long entry)
 {
-	if (level == S390_IOT_RT)
-		return phys_to_virt(entry & ZPCI_RTE_ADDR_MASK);
-	return phys_to_virt(entry & ZPCI_STE_ADDR_MASK);
+	if (level == S390_IOT_ST)
+		return phys_to_virt(entry & ZPCI_STE_ADDR_MASK);
+	return phys_to_virt(entry & ZPCI_RTE_ADDR_MASK);
 }
 
 /**
  * s390_iot_free_tree() - free a table with all that hangs below it
- * @rto: region-third table or NULL
+ * @root: segment or region table, or NULL
+ * @top: level of @root
  *
  * The page tables must be those that s390_iot_walk_pte() allocated. The caller
  * makes sure that no function translates with the table any more.
+ *
+ * Context: any; calls itself, once for each level
  */
-void s390_iot_free_tree(unsigned long *rto)
+void s390_iot_free_tree(unsigned long *root, enum s390_iot_level top)
 {
-	unsigned int rtx, sx;
-	unsigned long *sto;
+	unsigned long *next;
+	unsigned int i;
 
-	if (!rto)
+	if (!root)
 		return;
 
-	for (rtx = 0; rtx < ZPCI_TABLE_ENTRIES; rtx++) {
-		if (!s390_iot_entry_valid(rto[rtx]))
+	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++) {
+		if (!s390_iot_entry_valid(root[i]))
 			continue;
-		sto = s390_iot_next(S390_IOT_RT, rto[rtx]);
-		for (sx = 0; sx < ZPCI_TABLE_ENTRIES; sx++)
-			if (s390_iot_entry_valid(sto[sx]))
-				kmem_cache_free(s390_iot_pt_cache,
-						s390_iot_next(S390_IOT_ST,
-							      sto[sx]));
-		s390_iot_free_table(sto);
+		next = s390_iot_next(top, root[i]);
+		if (top == S390_IOT_ST)
+			kmem_cache_free(s390_iot_pt_cache, next);
+		else
+			s390_iot_free_tree(next, top - 1);
 	}
-	s390_iot_free_table(rto);
+	s390_iot_free_table(root);
 }
 
 /**
  * s390_iot_lookup_ste() - find the segment table entry of an I/O address
- * @rto: region-third table
+ * @root: segment or region table
+ * @top: level of @root
  * @iova: I/O address
  *
  * Return: the entry, or NULL if there is no segment table
  */
-unsigned long *s390_iot_lookup_ste(unsigned long *rto, u64 iova)
+unsigned long *s390_iot_lookup_ste(unsigned long *root, enum s390_iot_level top,
+				   u64 iova)
 {
-	unsigned long rte = READ_ONCE(rto[s390_iot_index(S390_IOT_RT, iova)]);
+	enum s390_iot_level level;
+	unsigned long entry;
 
-	if (!s390_iot_entry_valid(rte))
-		return NULL;
-	return s390_iot_next(S390_IOT_RT, rte) +
-	       s390_iot_index(S390_IOT_ST, iova);
+	for (level = top; level > S390_IOT_ST; level--) {
+		entry = READ_ONCE(root[s390_iot_index(level, iova)]);
+		if (!s390_iot_entry_valid(entry))
+			return NULL;
+		root = s390_iot_next(level, entry);
+	}
+	return root + s390_iot_index(S390_IOT_ST, iova);
 }
 
 /**
  * s390_iot_lookup_pte() - find the page table entry of an I/O address
- * @rto: region-third table
+ * @root: segment or region table
+ * @top: level of @root
  * @iova: I/O address
  *
  * Return: the entry, or NULL if there is no page table
  */
-unsigned long *s390_iot_lookup_pte(unsigned long *rto, u64 iova)
+unsigned long *s390_iot_lookup_pte(unsigned long *root, enum s390_iot_level top,
+				   u64 iova)
 {
-	unsigned long *step = s390_iot_lookup_ste(rto, iova);
+	unsigned long *step = s390_iot_lookup_ste(root, top, iova);
 	unsigned long ste;
 
 	if (!step)
@@ -161,48 +176,62 @@ unsigned long *s390_iot_lookup_pte(unsigned long *rto, u64 iova)
 
 /**
  * s390_iot_walk_ste() - find or make the segment table entry of an I/O address
- * @rto: region-third table
+ * @root: segment or region table
+ * @top: level of @root
  * @iova: I/O address
- * @gfp: flags for the allocation of a segment table
+ * @gfp: flags for the allocation of tables
+ * @nr: incremented for each table that was allocated and stays in the tree,
+ *	whatever is returned; may be NULL
  *
  * Context: any that @gfp allows; needs no lock
  * Return: the entry, or NULL if a table can't be allocated
  */
-unsigned long *s390_iot_walk_ste(unsigned long *rto, u64 iova, gfp_t gfp)
+unsigned long *s390_iot_walk_ste(unsigned long *root, enum s390_iot_level top,
+				 u64 iova, gfp_t gfp, unsigned int *nr)
 {
-	unsigned long *rtep = &rto[s390_iot_index(S390_IOT_RT, iova)];
-	unsigned long *sto, old;
+	unsigned long *entryp, *table, old;
+	enum s390_iot_level level;
 
-	old = READ_ONCE(*rtep);
-	if (!s390_iot_entry_valid(old)) {
-		sto = s390_iot_alloc_table(gfp);
-		if (!sto)
+	for (level = top; level > S390_IOT_ST; level--) {
+		entryp = &root[s390_iot_index(level, iova)];
+		old = READ_ONCE(*entryp);
+		if (s390_iot_entry_valid(old)) {
+			root = s390_iot_next(level, old);
+			continue;
+		}
+		table = s390_iot_alloc_table(gfp);
+		if (!table)
 			return NULL;
-		old = cmpxchg(rtep, ZPCI_TABLE_INVALID,
-			      s390_iot_rte(virt_to_phys(sto)));
-		if (old == ZPCI_TABLE_INVALID)
-			return sto + s390_iot_index(S390_IOT_ST, iova);
+		if (try_cmpxchg(entryp, &old,
+				s390_iot_rte(level, virt_to_phys(table)))) {
+			if (nr)
+				(*nr)++;
+			root = table;
+			continue;
+		}
 		/* Someone else was faster: use theirs */
-		s390_iot_free_table(sto);
+		s390_iot_free_table(table);
+		root = s390_iot_next(level, old);
 	}
-	return s390_iot_next(S390_IOT_RT, old) +
-	       s390_iot_index(S390_IOT_ST, iova);
+	return root + s390_iot_index(S390_IOT_ST, iova);
 }
 
 /**
  * s390_iot_walk_pte() - find or make the page table entry of an I/O address
- * @rto: region-third table
+ * @root: segment or region table
+ * @top: level of @root
  * @iova: I/O address
  * @gfp: flags for the allocation of tables
  *
  * Context: any that @gfp allows; needs no lock
  * Return: the entry, or NULL if a table can't be allocated
  */
-unsigned long *s390_iot_walk_pte(unsigned long *rto, u64 iova, gfp_t gfp)
+unsigned long *s390_iot_walk_pte(unsigned long *root, enum s390_iot_level top,
+				 u64 iova, gfp_t gfp)
 {
 	unsigned long *step, *pto, old;
 
-	step = s390_iot_walk_ste(rto, iova, gfp);
+	step = s390_iot_walk_ste(root, top, iova, gfp, NULL);
 	if (!step)
 		return NULL;
 
@@ -211,9 +240,7 @@ unsigned long *s390_iot_walk_pte(unsigned long *rto, u64 iova, gfp_t gfp)
 		pto = s390_iot_alloc_pt(gfp);
 		if (!pto)
 			return NULL;
-		old = cmpxchg(step, ZPCI_TABLE_INVALID,
-			      s390_iot_ste(virt_to_phys(pto)));
-		if (old == ZPCI_TABLE_INVALID)
+		if (try_cmpxchg(step, &old, s390_iot_ste(virt_to_phys(pto))))
 			return pto + s390_iot_index(S390_IOT_PT, iova);
 		kmem_cache_free(s390_iot_pt_cache, pto);
 	}
@@ -222,31 +249,77 @@ unsigned long *s390_iot_walk_pte(unsigned long *rto, u64 iova, gfp_t gfp)
 }
 
 /**
+ * s390_iot_find_ste() - find the next segment that has a page table
+ * @root: segment or region table
+ * @top: level of @root
+ * @iova: where to begin; set to the first I/O address from there on whose
+ *	  segment table entry is valid
+ * @last: last I/O address to look at
+ *
+ * Takes time in proportion to the tables that exist, not to the range.
+ *
+ * Context: any; needs no lock. Tables that appear or vanish meanwhile may be
+ * seen or not.
+ * Return: true if there is such an address
+ */
+bool s390_iot_find_ste(unsigned long *root, enum s390_iot_level top, u64 *iova,
+		       u64 last)
+{
+	enum s390_iot_level level;
+	u64 addr = *iova, skip;
+	unsigned long *table, entry;
+
+	while (addr <= last) {
+		table = root;
+		for (level = top;; level--) {
+			entry = READ_ONCE(table[s390_iot_index(level, addr)]);
+			if (!s390_iot_entry_valid(entry))
+				break;
+			if (level == S390_IOT_ST) {
+				*iova = addr;
+				return true;
+			}
+			table = s390_iot_next(level, entry);
+		}
+		/* The rest of a table of this level without starting anew */
+		skip = s390_iot_span_last(level, addr);
+		while (skip < last &&
+		       s390_iot_index(level, skip) != ZPCI_INDEX_MASK) {
+			entry = READ_ONCE(table[s390_iot_index(level, skip + 1)]);
+			if (s390_iot_entry_valid(entry))
+				break;
+			skip = s390_iot_span_last(level, skip + 1);
+		}
+		if (skip >= last)
+			break;
+		addr = skip + 1;
+	}
+	return false;
+}
+
+/**
  * s390_iot_has_mappings() - does a table translate any address?
- * @rto: region-third table
+ * @root: segment or region table
+ * @top: level of @root
  *
  * Context: process. The answer lasts while the caller keeps writers away.
  * Return: true if there is a valid page table entry
  */
-bool s390_iot_has_mappings(unsigned long *rto)
+bool s390_iot_has_mappings(unsigned long *root, enum s390_iot_level top)
 {
-	unsigned long *sto, *pto, rte, ste;
-	unsigned int rtx, sx, px;
+	unsigned long *ptep;
+	unsigned int px;
+	u64 iova = 0;
 
-	for (rtx = 0; rtx < ZPCI_TABLE_ENTRIES; rtx++) {
-		rte = READ_ONCE(rto[rtx]);
-		if (!s390_iot_entry_valid(rte))
-			continue;
-		sto = s390_iot_next(S390_IOT_RT, rte);
-		for (sx = 0; sx < ZPCI_TABLE_ENTRIES; sx++) {
-			ste = READ_ONCE(sto[sx]);
-			if (!s390_iot_entry_valid(ste))
-				continue;
-			pto = s390_iot_next(S390_IOT_ST, ste);
-			for (px = 0; px < ZPCI_PT_ENTRIES; px++)
-				if (s390_iot_pte_valid(READ_ONCE(pto[px])))
-					return true;
-		}
+	while (s390_iot_find_ste(root, top, &iova, s390_iot_last(top))) {
+		ptep = s390_iot_lookup_pte(root, top, iova);
+		for (px = 0; ptep && px < ZPCI_PT_ENTRIES; px++)
+			if (s390_iot_pte_valid(READ_ONCE(ptep[px])))
+				return true;
+		iova = s390_iot_span_last(S390_IOT_ST, iova);
+		if (iova == s390_iot_last(top))
+			break;
+		iova++;
 		cond_resched();
 	}
 	return false;

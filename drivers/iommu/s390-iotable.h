@@ -13,6 +13,7 @@
 #define _S390_IOTABLE_H
 
 #include <linux/bits.h>
+#include <linux/limits.h>
 #include <linux/types.h>
 #include <asm/pci_dma.h>
 
@@ -21,11 +22,21 @@
  * @S390_IOT_PT: page table, 256 entries of 4 KiB each
  * @S390_IOT_ST: segment table, 2048 entries of 1 MiB each
  * @S390_IOT_RT: region-third table, 2048 entries of 2 GiB each
+ * @S390_IOT_RS: region-second table, 2048 entries of 4 TiB each
+ * @S390_IOT_RF: region-first table, 2048 entries of 8 PiB each
+ * @S390_IOT_LEVELS: number of levels
+ *
+ * Any but a page table may be what an I/O translation anchor designates. The
+ * type of a segment or region table entry and the designation type that leads
+ * to its table are the same number, that of the level less S390_IOT_ST.
  */
 enum s390_iot_level {
 	S390_IOT_PT,
 	S390_IOT_ST,
 	S390_IOT_RT,
+	S390_IOT_RS,
+	S390_IOT_RF,
+	S390_IOT_LEVELS,
 };
 
 /**
@@ -42,14 +53,55 @@ enum s390_iot_kind {
 	S390_IOT_MALFORMED,
 };
 
-/* Format control of a segment table entry: it designates a 1 MiB frame */
-#define S390_IOT_STE_FC			0x400UL
+/*
+ * Format control. In a segment table entry: it designates a 1 MiB frame. No
+ * source describes it in a region table entry.
+ */
+#define S390_IOT_FC			0x400UL
 #define S390_IOT_SFAA_MASK		(~0xfffffUL)
+
+/* Designation type in an I/O translation anchor */
+#define S390_IOT_IOTA_DT_SHIFT		2
+#define S390_IOT_IOTA_DT_MASK		0x7UL
 
 #define S390_IOT_SEGMENT_SIZE		BIT(ZPCI_ST_SHIFT)
 #define S390_IOT_SEGMENT_MASK		(~(S390_IOT_SEGMENT_SIZE - 1))
-#define S390_IOT_REGION_SIZE		BIT(ZPCI_RT_SHIFT)
-#define S390_IOT_REGION_MASK		(~(S390_IOT_REGION_SIZE - 1))
+
+/**
+ * s390_iot_shift() - binary logarithm of what one entry covers
+ * @level: level of the table that the entry is in
+ *
+ * Return: number of address bits that the entry leaves to be translated
+ */
+static inline unsigned int s390_iot_shift(enum s390_iot_level level)
+{
+	if (level == S390_IOT_PT)
+		return PAGE_SHIFT;
+	return ZPCI_ST_SHIFT + (level - S390_IOT_ST) * ZPCI_TABLE_BITS;
+}
+
+/**
+ * s390_iot_span_last() - last address that the same entry covers
+ * @level: level of the table that the entry is in
+ * @iova: I/O address
+ *
+ * Return: the last I/O address with the same entry as @iova
+ */
+static inline u64 s390_iot_span_last(enum s390_iot_level level, u64 iova)
+{
+	return iova | (BIT_ULL(s390_iot_shift(level)) - 1);
+}
+
+/**
+ * s390_iot_last() - last address that a table translates
+ * @level: level of the table, not S390_IOT_PT
+ *
+ * Return: the last I/O address of an address space with such a table at its top
+ */
+static inline u64 s390_iot_last(enum s390_iot_level level)
+{
+	return level == S390_IOT_RF ? U64_MAX : s390_iot_span_last(level + 1, 0);
+}
 
 /**
  * s390_iot_index() - index of an I/O address in a table
@@ -60,14 +112,8 @@ enum s390_iot_kind {
  */
 static inline unsigned int s390_iot_index(enum s390_iot_level level, u64 iova)
 {
-	switch (level) {
-	case S390_IOT_PT:
-		return (iova >> PAGE_SHIFT) & ZPCI_PT_MASK;
-	case S390_IOT_ST:
-		return (iova >> ZPCI_ST_SHIFT) & ZPCI_INDEX_MASK;
-	default:
-		return (iova >> ZPCI_RT_SHIFT) & ZPCI_INDEX_MASK;
-	}
+	return (iova >> s390_iot_shift(level)) &
+	       (level == S390_IOT_PT ? ZPCI_PT_MASK : ZPCI_INDEX_MASK);
 }
 
 /**
@@ -118,15 +164,57 @@ static inline u64 s390_iot_ste(u64 pto)
 }
 
 /**
- * s390_iot_rte() - compose a region-third table entry
- * @sto: absolute address of a segment table of full length
+ * s390_iot_type() - designation type that leads to a table
+ * @level: level of the table, not S390_IOT_PT
+ *
+ * Return: type as in enum zpci_ioat_dtype
+ */
+static inline unsigned int s390_iot_type(enum s390_iot_level level)
+{
+	return level - S390_IOT_ST;
+}
+
+/**
+ * s390_iot_rte() - compose a region table entry
+ * @level: level of the region table
+ * @origin: absolute address of a table of the next lower level, of full length
  *
  * Return: the entry
  */
-static inline u64 s390_iot_rte(u64 sto)
+static inline u64 s390_iot_rte(enum s390_iot_level level, u64 origin)
 {
-	return (sto & ZPCI_RTE_ADDR_MASK) | ZPCI_TABLE_TYPE_RTX |
+	return (origin & ZPCI_RTE_ADDR_MASK) | s390_iot_type(level) << 2 |
 	       ZPCI_TABLE_LEN_RTX | ZPCI_TABLE_VALID | ZPCI_TABLE_UNPROTECTED;
+}
+
+/**
+ * s390_iot_iota() - compose an I/O translation anchor
+ * @level: level of the table, not S390_IOT_PT
+ * @origin: absolute address of the table
+ *
+ * Return: the anchor, with the storage key that the kernel uses
+ */
+static inline u64 s390_iot_iota(enum s390_iot_level level, u64 origin)
+{
+	return origin | ZPCI_IOTA_IOT_ENABLED | ZPCI_KEY |
+	       s390_iot_type(level) << S390_IOT_IOTA_DT_SHIFT;
+}
+
+/**
+ * s390_iot_iota_level() - level of the table that an anchor designates
+ * @iota: the anchor
+ *
+ * Return: the level, or S390_IOT_PT if the anchor designates no segment or
+ * region table or translation is not enabled
+ */
+static inline enum s390_iot_level s390_iot_iota_level(u64 iota)
+{
+	unsigned int dt = (iota >> S390_IOT_IOTA_DT_SHIFT) &
+			  S390_IOT_IOTA_DT_MASK;
+
+	if (!(iota & ZPCI_IOTA_IOT_ENABLED) || dt > ZPCI_IOTA_RFTO)
+		return S390_IOT_PT;
+	return S390_IOT_ST + dt;
 }
 
 /**
@@ -166,21 +254,24 @@ static inline enum s390_iot_kind s390_iot_decode(enum s390_iot_level level,
 			return S390_IOT_INVALID;
 		if ((entry & ZPCI_TABLE_TYPE_MASK) != ZPCI_TABLE_TYPE_SX)
 			return S390_IOT_MALFORMED;
-		if (entry & S390_IOT_STE_FC) {
+		if (entry & S390_IOT_FC) {
 			*addr = entry & S390_IOT_SFAA_MASK;
 			kind = S390_IOT_FRAME;
 		} else {
 			*addr = entry & ZPCI_STE_ADDR_MASK;
 		}
 		break;
-	case S390_IOT_RT:
+	default:
 		if (!s390_iot_entry_valid(entry))
 			return S390_IOT_INVALID;
-		if ((entry & ZPCI_TABLE_TYPE_MASK) != ZPCI_TABLE_TYPE_RTX)
+		if ((entry & ZPCI_TABLE_TYPE_MASK) >> 2 != s390_iot_type(level))
 			return S390_IOT_MALFORMED;
-		/* A segment table has its full length: TL 3, TF 0 */
+		/*
+		 * The table below has its full length, TL 3 and TF 0, and is
+		 * a table: a format control is for those to judge who know it.
+		 */
 		if ((entry & ZPCI_TABLE_LEN_RTX) != ZPCI_TABLE_LEN_RTX ||
-		    (entry & ZPCI_TABLE_OFFSET_MASK))
+		    (entry & (ZPCI_TABLE_OFFSET_MASK | S390_IOT_FC)))
 			return S390_IOT_MALFORMED;
 		*addr = entry & ZPCI_RTE_ADDR_MASK;
 		break;
@@ -193,13 +284,20 @@ static inline enum s390_iot_kind s390_iot_decode(enum s390_iot_level level,
 }
 
 int s390_iot_init(void);
+unsigned long *s390_iot_next(enum s390_iot_level level, unsigned long entry);
 unsigned long *s390_iot_alloc_table(gfp_t gfp);
 void s390_iot_free_table(unsigned long *table);
-void s390_iot_free_tree(unsigned long *rto);
-unsigned long *s390_iot_lookup_ste(unsigned long *rto, u64 iova);
-unsigned long *s390_iot_lookup_pte(unsigned long *rto, u64 iova);
-unsigned long *s390_iot_walk_ste(unsigned long *rto, u64 iova, gfp_t gfp);
-unsigned long *s390_iot_walk_pte(unsigned long *rto, u64 iova, gfp_t gfp);
-bool s390_iot_has_mappings(unsigned long *rto);
+void s390_iot_free_tree(unsigned long *root, enum s390_iot_level top);
+unsigned long *s390_iot_lookup_ste(unsigned long *root, enum s390_iot_level top,
+				   u64 iova);
+unsigned long *s390_iot_lookup_pte(unsigned long *root, enum s390_iot_level top,
+				   u64 iova);
+unsigned long *s390_iot_walk_ste(unsigned long *root, enum s390_iot_level top,
+				 u64 iova, gfp_t gfp, unsigned int *nr);
+unsigned long *s390_iot_walk_pte(unsigned long *root, enum s390_iot_level top,
+				 u64 iova, gfp_t gfp);
+bool s390_iot_find_ste(unsigned long *root, enum s390_iot_level top, u64 *iova,
+		       u64 last);
+bool s390_iot_has_mappings(unsigned long *root, enum s390_iot_level top);
 
 #endif /* _S390_IOTABLE_H */

@@ -34,15 +34,42 @@ struct s390_shadow_batch *s390_shadow_alloc_batch(void)
 	batch = kmalloc(sizeof(*batch), S390_SHADOW_GFP);
 	if (!batch)
 		return NULL;
+	s390_shadow_init_batch(batch);
+	return batch;
+}
+
+/**
+ * s390_shadow_init_batch() - make a batch empty
+ * @batch: the batch; what it may have held is forgotten
+ */
+void s390_shadow_init_batch(struct s390_shadow_batch *batch)
+{
+	unsigned int i;
+
 	batch->nr = 0;
 	INIT_LIST_HEAD(&batch->leaves);
+	batch->tables = NULL;
 	batch->buckets = 0;
 	batch->refresh = false;
 	batch->first = U64_MAX;
 	batch->last = 0;
-	batch->rt_nr = 0;
-	batch->st_nr = 0;
-	return batch;
+	batch->steps = S390_SHADOW_STEPS;
+	for (i = 0; i < ARRAY_SIZE(batch->window); i++) {
+		batch->window[i].gaddr = 0;
+		batch->window[i].nr = 0;
+	}
+}
+
+/**
+ * s390_shadow_free_batch() - free a batch that holds nothing
+ * @shadow: the shadow
+ * @batch: the batch or NULL; the spare one of @shadow is not freed
+ */
+void s390_shadow_free_batch(struct s390_shadow *shadow,
+			    struct s390_shadow_batch *batch)
+{
+	if (batch != shadow->spare)
+		kfree(batch);
 }
 
 /**
@@ -86,7 +113,8 @@ void s390_shadow_unpin(struct s390_shadow *shadow, const u64 *old,
  */
 void s390_shadow_free_leaf(struct s390_shadow *shadow, struct page *page)
 {
-	atomic64_dec(&shadow->leaf_pages);
+	atomic64_dec(&shadow->tables);
+	set_page_private(page, 0);
 	__free_page(page);
 }
 
@@ -111,6 +139,7 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 		list_del(&page->lru);
 		s390_shadow_free_leaf(shadow, page);
 	}
+	s390_shadow_free_tables(shadow, batch);
 
 	for (i = 0; batch->buckets; i++, batch->buckets >>= 1)
 		if (batch->buckets & 1)
@@ -121,10 +150,59 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 	batch->last = 0;
 }
 
+/**
+ * s390_shadow_unfinished() - does another batch await its host refresh?
+ * @shadow: the shadow
+ * @batch: the batch that asks
+ * @bucket: number of the bucket that it asks about
+ *
+ * Return: true if another batch has changed a segment of the bucket and was not
+ * flushed yet
+ */
+bool s390_shadow_unfinished(struct s390_shadow *shadow,
+			    struct s390_shadow_batch *batch,
+			    unsigned int bucket)
+{
+	int own = !!(batch->buckets & BIT_ULL(bucket));
+
+	return atomic_read_acquire(&shadow->buckets[bucket].unflushed) > own;
+}
+
+/**
+ * s390_shadow_cover_unfinished() - see to what others have not finished
+ * @shadow: the shadow
+ * @batch: its host refresh shall cover the range if any other batch awaits its
+ *	   own
+ * @first: first I/O address of the range
+ * @last: last I/O address of the range
+ *
+ * For who passed over segments without their locks, because there was nothing
+ * in them: they may have been given up just before.
+ */
+void s390_shadow_cover_unfinished(struct s390_shadow *shadow,
+				  struct s390_shadow_batch *batch, u64 first,
+				  u64 last)
+{
+	unsigned int i;
+
+	/* Pairs with s390_shadow_batch_count() */
+	smp_rmb();
+	for (i = 0; i < S390_SHADOW_BUCKETS; i++) {
+		if (s390_shadow_unfinished(shadow, batch, i)) {
+			s390_shadow_batch_cover(batch, first, last);
+			return;
+		}
+	}
+}
+
 static int shadow_host_refresh(struct s390_shadow *shadow, u64 first, u64 last)
 {
 	u64 size = shadow->cfg.pal - shadow->cfg.pba + 1;
 	int rc;
+
+	/* Tables reach beyond the aperture, and there is nothing to forget */
+	first = max(first, shadow->cfg.pba);
+	last = min(last, shadow->cfg.pal);
 
 	atomic64_inc(&shadow->refreshes);
 	rc = shadow->host_ops->refresh(shadow->host, first, last - first + 1);
@@ -201,7 +279,7 @@ int s390_shadow_leave_limbo(struct s390_shadow *shadow)
 		list_for_each_entry_safe(batch, tmp, &shadow->limbo, node) {
 			list_del(&batch->node);
 			s390_shadow_batch_release(shadow, batch);
-			kfree(batch);
+			s390_shadow_free_batch(shadow, batch);
 		}
 		WRITE_ONCE(shadow->stale, false);
 	}

@@ -31,6 +31,7 @@
  */
 
 #include <linux/pci.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <asm/pci_insn.h>
 
@@ -50,17 +51,15 @@ static int shadow_domain_refresh(void *host, u64 start, u64 size)
 	return zpci_refresh_trans((u64)zdev->fh << 32, start, size);
 }
 
-static const struct s390_shadow_host_ops shadow_domain_host_ops = {
-	.refresh = shadow_domain_refresh,
-};
-
 /*
- * Make the function translate with @table, and with nothing else.
+ * Make the function translate with @table, for addresses up to @limit, and with
+ * nothing else.
  *
  * Return: 0, or -EIO if the function has no table now: it is disabled, in error
  * or gone. When it is enabled again it gets @table by zpci_register_dma_table().
  */
-static int shadow_switch_table(struct zpci_dev *zdev, unsigned long *table)
+static int shadow_switch_table(struct zpci_dev *zdev, unsigned long *table,
+			       enum s390_iot_level level, u64 limit)
 {
 	u8 status;
 	int cc;
@@ -69,9 +68,10 @@ static int shadow_switch_table(struct zpci_dev *zdev, unsigned long *table)
 
 	guard(mutex)(&zdev->ioat_lock);
 	zpci_unregister_ioat(zdev, 0);
-	zdev->dma_table = table;
-	cc = zpci_register_ioat(zdev, 0, zdev->start_dma, zdev->end_dma,
-				virt_to_phys(table), &status);
+	zdev->dma_iota = s390_iot_iota(level, virt_to_phys(table));
+	zdev->dma_limit = limit;
+	cc = zpci_register_ioat(zdev, 0, zdev->start_dma, limit,
+				zdev->dma_iota, &status);
 	if (!cc)
 		return 0;
 	/*
@@ -81,6 +81,15 @@ static int shadow_switch_table(struct zpci_dev *zdev, unsigned long *table)
 	if (WARN_ON_ONCE(cc == 1 && status == ZPCI_MOD_ST_SEQUENCE))
 		zpci_disable_device(zdev);
 	return -EIO;
+}
+
+/* Give the function the table of its domain again */
+static void shadow_switch_back(struct zpci_dev *zdev,
+			       struct s390_domain *s390_domain)
+{
+	/* On failure the function has no table at all: as good */
+	shadow_switch_table(zdev, s390_domain->dma_table, S390_IOT_RT,
+			    zdev->end_dma);
 }
 
 static int shadow_claim(struct s390_domain *s390_domain, struct zpci_dev *zdev,
@@ -110,12 +119,40 @@ static void shadow_unclaim(struct s390_domain *s390_domain)
 	spin_unlock_irqrestore(&s390_domain->list_lock, flags);
 }
 
+/*
+ * The function loses the shadow's table, the shadow gives back everything, and
+ * the domain is free again. Does nothing of this that was done already.
+ */
+static void shadow_release_domain(struct s390_shadow *shadow)
+{
+	struct zpci_dev *zdev = to_zpci_dev(shadow->dev);
+	struct s390_domain *s390_domain;
+
+	guard(mutex)(&zdev->attach_lock);
+	s390_domain = shadow->domain;
+	if (!s390_domain)
+		return;
+	shadow_switch_back(zdev, s390_domain);
+	s390_shadow_engine_teardown(shadow);
+	shadow->domain = NULL;
+	shadow_unclaim(s390_domain);
+}
+
+static void shadow_domain_abandon(void *host)
+{
+	shadow_release_domain(host);
+}
+
+static const struct s390_shadow_host_ops shadow_domain_host_ops = {
+	.refresh = shadow_domain_refresh,
+	.abandon = shadow_domain_abandon,
+};
+
 /**
  * s390_shadow_create() - claim a function's domain and shadow a guest into it
  * @dev: the device of the PCI function
  * @cfg: the guest's translation parameters; the aperture must lie within what
- *	 the function can address (start_dma to end_dma of CLP Query PCI
- *	 Function)
+ *	 the function can reach (&zpci_dev.start_dma to &zpci_dev.max_dma)
  * @ops: access to guest memory
  * @guest: argument of @ops; must stay valid until s390_shadow_destroy()
  *
@@ -137,6 +174,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 				       const struct s390_shadow_guest_ops *ops,
 				       void *guest)
 {
+	enum s390_iot_level top = S390_IOT_RT;
 	struct s390_domain *s390_domain;
 	struct s390_shadow *shadow;
 	struct iommu_domain *domain;
@@ -150,10 +188,13 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 	rc = s390_shadow_config_check(cfg);
 	if (rc)
 		return ERR_PTR(rc);
-	if (cfg->pba < zdev->start_dma || cfg->pal > zdev->end_dma)
+	if (cfg->pba < zdev->start_dma || cfg->pal > zdev->max_dma)
 		return ERR_PTR(-EINVAL);
 
-	shadow = s390_shadow_engine_create(cfg, ops, guest,
+	/* Whatever the guest's table is, ours need not be larger than this */
+	while (s390_iot_last(top) < cfg->pal)
+		top++;
+	shadow = s390_shadow_engine_create(cfg, top, ops, guest,
 					   &shadow_domain_host_ops, NULL,
 					   zdev->tlb_refresh, zdev->fid);
 	if (!shadow)
@@ -170,7 +211,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 	s390_domain = to_s390_domain(domain);
 	/* A domain in use is not to be disturbed by a claim that must fail */
 	rc = -EBUSY;
-	if (s390_iot_has_mappings(s390_domain->dma_table))
+	if (s390_iot_has_mappings(s390_domain->dma_table, S390_IOT_RT))
 		goto fail;
 	rc = shadow_claim(s390_domain, zdev, shadow);
 	if (rc)
@@ -178,14 +219,14 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 
 	/* Who maps now sees the claim; wait for those who did not */
 	synchronize_srcu(&s390_iommu_map_srcu);
-	if (s390_iot_has_mappings(s390_domain->dma_table)) {
+	if (s390_iot_has_mappings(s390_domain->dma_table, S390_IOT_RT)) {
 		rc = -EBUSY;
 		goto fail_unclaim;
 	}
 
-	rc = shadow_switch_table(zdev, shadow->rto);
+	rc = shadow_switch_table(zdev, shadow->root, top, cfg->pal);
 	if (rc) {
-		shadow_switch_table(zdev, s390_domain->dma_table);
+		shadow_switch_back(zdev, s390_domain);
 		goto fail_unclaim;
 	}
 	shadow->domain = s390_domain;
@@ -215,19 +256,7 @@ EXPORT_SYMBOL_GPL(s390_shadow_create);
  */
 void s390_shadow_destroy(struct s390_shadow *shadow)
 {
-	struct zpci_dev *zdev = to_zpci_dev(shadow->dev);
-	struct s390_domain *s390_domain;
-
-	mutex_lock(&zdev->attach_lock);
-	s390_domain = shadow->domain;
-	if (s390_domain) {
-		/* On failure the function has no table at all: as good */
-		shadow_switch_table(zdev, s390_domain->dma_table);
-		s390_shadow_engine_teardown(shadow);
-		shadow->domain = NULL;
-		shadow_unclaim(s390_domain);
-	}
-	mutex_unlock(&zdev->attach_lock);
+	shadow_release_domain(shadow);
 	s390_shadow_put(shadow);
 }
 EXPORT_SYMBOL_GPL(s390_shadow_destroy);
@@ -237,7 +266,7 @@ EXPORT_SYMBOL_GPL(s390_shadow_destroy);
  * @s390_domain: the domain
  *
  * Called by the driver after the function's I/O address translation was
- * unregistered and zdev->dma_table cleared: it can't reach any table. If the
+ * unregistered and zdev->dma_iota cleared: it can't reach any table. If the
  * domain is claimed, the shadow gives back everything and is but an empty shell
  * from now on.
  *
@@ -254,4 +283,52 @@ void s390_shadow_domain_detached(struct s390_domain *s390_domain)
 	s390_shadow_engine_teardown(shadow);
 	shadow->domain = NULL;
 	shadow_unclaim(s390_domain);
+}
+
+/**
+ * s390_shadow_show() - print the counters of a function's shadow
+ * @zdev: the function, in whose debugfs directory they are
+ * @m: where to print
+ *
+ * Context: process; sleeps. Prints nothing if no shadow has claimed the
+ * function's domain.
+ */
+void s390_shadow_show(struct zpci_dev *zdev, struct seq_file *m)
+{
+	struct iommu_domain *domain;
+	struct s390_shadow *shadow = NULL;
+	struct s390_shadow_stats stats;
+
+	guard(mutex)(&zdev->attach_lock);
+	domain = zdev->s390_domain;
+	if (domain && domain->type == IOMMU_DOMAIN_UNMANAGED)
+		shadow = to_s390_domain(domain)->shadow;
+	if (!shadow)
+		return;
+
+	s390_shadow_stats(shadow, &stats);
+	seq_puts(m, "Shadow of a guest's I/O address space:\n");
+	seq_printf(m, "%26s:\t%llu\n", "Frames mapped now",
+		   stats.mapped - stats.unmapped);
+	seq_printf(m, "%26s:\t%llu\n", "Frames pinned now", stats.pinned);
+	seq_printf(m, "%26s:\t%llu\n", "Frames pinned at peak",
+		   stats.pinned_peak);
+	seq_printf(m, "%26s:\t%llu\n", "Frames mapped", stats.mapped);
+	seq_printf(m, "%26s:\t%llu\n", "Frames unmapped", stats.unmapped);
+	seq_printf(m, "%26s:\t%llu\n", "Guest refreshes", stats.walks);
+	seq_printf(m, "%26s:\t%llu\n", "Host RPCITs", stats.refreshes);
+	seq_printf(m, "%26s:\t%llu\n", "Host RPCITs failed",
+		   stats.refresh_errors);
+	seq_printf(m, "%26s:\t%llu\n", "Tables now", stats.tables);
+	seq_printf(m, "%26s:\t%llu\n", "Tables pruned", stats.tables_pruned);
+	seq_printf(m, "%26s:\t%llu\n", "Refused, no resources",
+		   stats.refused_nomem);
+	seq_printf(m, "%26s:\t%llu\n", "Refused, bad entry",
+		   stats.refused_format);
+	seq_printf(m, "%26s:\t%llu\n", "Refused, no such memory",
+		   stats.refused_memory);
+	seq_printf(m, "%26s:\t%llu\n", "Refused, host RPCIT failed",
+		   stats.refused_host);
+	seq_printf(m, "%26s:\t%llu\n", "Interrupted by a signal",
+		   stats.interrupted);
 }

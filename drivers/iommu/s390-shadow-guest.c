@@ -55,7 +55,7 @@ static int normalize_ptes(u64 *ptes, unsigned int first, unsigned int last,
  * s390_shadow_fetch_segment() - what does the guest want of a segment?
  * @seg: the segment; the lock of its bucket is held
  *
- * Fetches all entries from the region table down and leaves those of the range
+ * Fetches all entries from the topmost table down and leaves those of the range
  * in &s390_shadow_batch.guest, reduced to address and combined protection or to
  * ZPCI_PTE_INVALID.
  *
@@ -68,22 +68,25 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 {
 	struct s390_shadow *shadow = seg->shadow;
 	u64 *want = seg->batch->guest;
+	enum s390_iot_level level;
 	u64 entry, addr;
 	unsigned int px;
 	bool prot;
 	int rc;
 
 	addr = shadow_guest_root(shadow, &prot);
-	rc = guest_entry(shadow, S390_IOT_RT, addr, seg->iova, &entry);
-	if (rc)
-		return rc;
-	switch (s390_iot_decode(S390_IOT_RT, entry, &addr, &prot)) {
-	case S390_IOT_TABLE:
-		break;
-	case S390_IOT_INVALID:
-		return 0;
-	default:
-		return -EINVAL;
+	for (level = shadow->guest_top; level > S390_IOT_ST; level--) {
+		rc = guest_entry(shadow, level, addr, seg->iova, &entry);
+		if (rc)
+			return rc;
+		switch (s390_iot_decode(level, entry, &addr, &prot)) {
+		case S390_IOT_TABLE:
+			break;
+		case S390_IOT_INVALID:
+			return 0;
+		default:
+			return -EINVAL;
+		}
 	}
 
 	rc = guest_entry(shadow, S390_IOT_ST, addr, seg->iova, &entry);
@@ -111,121 +114,97 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 	}
 }
 
-/* Number of entries from @gaddr on that one read may fetch */
-static unsigned int window_size(u64 gaddr, unsigned int nr)
+/*
+ * A guest's entry by way of the window of its level. The window knows no
+ * tables, just memory, so that it need not be told when the walk goes on in
+ * another table.
+ */
+static int peek_entry(struct s390_shadow *shadow, enum s390_iot_level level,
+		      struct s390_shadow_batch *batch, u64 gaddr, u64 *entry)
 {
-	unsigned int to_page_end = (PAGE_SIZE - offset_in_page(gaddr)) / 8;
+	struct s390_shadow_window *win = &batch->window[level - S390_IOT_ST];
+	unsigned int to_page_end, nr;
+	int rc;
 
-	return min3(nr, to_page_end, (unsigned int)S390_SHADOW_WINDOW);
+	if (gaddr < win->gaddr || (gaddr - win->gaddr) / sizeof(u64) >= win->nr) {
+		to_page_end = (PAGE_SIZE - offset_in_page(gaddr)) / sizeof(u64);
+		nr = min_t(unsigned int, to_page_end, S390_SHADOW_WINDOW);
+		win->nr = 0;
+		rc = shadow->ops->read(shadow->guest, gaddr, win->entry, nr);
+		if (rc)
+			return rc;
+		win->gaddr = gaddr;
+		win->nr = nr;
+	}
+	*entry = win->entry[(gaddr - win->gaddr) / sizeof(u64)];
+	return 0;
 }
 
-/* The guest's region-third table entry for @iova, by way of the window */
-static int peek_rte(struct s390_shadow *shadow, struct s390_shadow_batch *batch,
-		    u64 iova, u64 last, u64 *rte)
+/*
+ * The guest's last word on @iova above the page tables: the level at which its
+ * walk ends, and how.
+ */
+static enum s390_iot_kind peek(struct s390_shadow *shadow,
+			       struct s390_shadow_batch *batch, u64 iova,
+			       enum s390_iot_level *levelp)
 {
-	unsigned int rtx = s390_iot_index(S390_IOT_RT, iova);
-	unsigned int nr, end = s390_iot_index(S390_IOT_RT, last);
+	enum s390_iot_level level = shadow->guest_top;
+	enum s390_iot_kind kind;
+	u64 addr, gaddr, entry;
 	bool prot;
-	u64 gaddr;
-	int rc;
 
-	if (rtx < batch->rt_first || rtx >= batch->rt_first + batch->rt_nr) {
-		gaddr = shadow_guest_root(shadow, &prot) + rtx * sizeof(u64);
-		nr = window_size(gaddr, end - rtx + 1);
-		batch->rt_nr = 0;
-		rc = shadow->ops->read(shadow->guest, gaddr, batch->rt, nr);
-		if (rc)
-			return rc;
-		batch->rt_first = rtx;
-		batch->rt_nr = nr;
+	addr = shadow_guest_root(shadow, &prot);
+	for (;; level--) {
+		*levelp = level;
+		gaddr = addr + s390_iot_index(level, iova) * sizeof(entry);
+		if (peek_entry(shadow, level, batch, gaddr, &entry))
+			return S390_IOT_MALFORMED;
+		kind = s390_iot_decode(level, entry, &addr, &prot);
+		if (kind != S390_IOT_TABLE || level == S390_IOT_ST)
+			return kind;
 	}
-	*rte = batch->rt[rtx - batch->rt_first];
-	return 0;
-}
-
-/* The guest's segment table entry for @iova, likewise */
-static int peek_ste(struct s390_shadow *shadow, struct s390_shadow_batch *batch,
-		    u64 sto, u64 iova, u64 last, u64 *ste)
-{
-	u64 idx = (iova - batch->st_first) >> ZPCI_ST_SHIFT;
-	u64 gaddr, region_last = iova | (S390_IOT_REGION_SIZE - 1);
-	unsigned int nr;
-	int rc;
-
-	if (iova < batch->st_first || idx >= batch->st_nr) {
-		gaddr = sto + s390_iot_index(S390_IOT_ST, iova) * sizeof(u64);
-		nr = ((min(last, region_last) - iova) >> ZPCI_ST_SHIFT) + 1;
-		nr = window_size(gaddr, nr);
-		batch->st_nr = 0;
-		rc = shadow->ops->read(shadow->guest, gaddr, batch->st, nr);
-		if (rc)
-			return rc;
-		batch->st_first = iova;
-		batch->st_nr = nr;
-		idx = 0;
-	}
-	*ste = batch->st[idx];
-	return 0;
 }
 
 /**
  * s390_shadow_next_segment() - find the next segment that needs a look
  * @shadow: the shadow; &s390_shadow.live is held
  * @batch: keeps the entries fetched between calls
- * @iova: where to begin, start of a segment
+ * @iova: where to begin, start of a segment; set to the I/O address of the
+ *	  segment found
  * @last: last I/O address of the range
  *
  * A segment needs a look if the guest has a table or a frame there, or the host
  * has a page table, or the guest's entry can't be fetched or is malformed (the
  * locked path will say so). Segments that have neither are passed over without
- * a lock; see invariant 2 in s390-shadow.c for what the caller does about it.
- * Comes back early if the walk is to end.
+ * a lock; see invariant 2 in s390-shadow-sync.c for what the caller does about
+ * it. Takes time in proportion to the tables that exist, on either side.
+ *
+ * Comes back early, with any segment, if the walk is to pause or to end.
  *
  * Context: process; sleeps
- * Return: the I/O address of the segment, or one above @last if there is none
+ * Return: true if there is such a segment
  */
-u64 s390_shadow_next_segment(struct s390_shadow *shadow,
-			     struct s390_shadow_batch *batch, u64 iova,
-			     u64 last)
+bool s390_shadow_next_segment(struct s390_shadow *shadow,
+			      struct s390_shadow_batch *batch, u64 *iova,
+			      u64 last)
 {
-	while (iova <= last) {
-		u64 rte, ste, sto = 0, region_last, host_rte;
-		enum s390_iot_kind kind;
-		unsigned long *hostp;
-		bool prot = false;
+	enum s390_iot_level level;
+	u64 span_last;
 
-		if (peek_rte(shadow, batch, iova, last, &rte))
-			return iova;
-		kind = s390_iot_decode(S390_IOT_RT, rte, &sto, &prot);
-		if (kind == S390_IOT_MALFORMED)
-			return iova;
-
-		region_last = iova | (S390_IOT_REGION_SIZE - 1);
-		host_rte = READ_ONCE(shadow->rto[s390_iot_index(S390_IOT_RT,
-								iova)]);
-		if (kind == S390_IOT_INVALID &&
-		    !s390_iot_entry_valid(host_rte)) {
-			iova = region_last + 1;
-			goto next;
-		}
-
-		batch->st_nr = 0;
-		for (; iova <= min(last, region_last);
-		     iova += S390_IOT_SEGMENT_SIZE) {
-			hostp = s390_iot_lookup_ste(shadow->rto, iova);
-			if (hostp && s390_iot_entry_valid(READ_ONCE(*hostp)))
-				return iova;
-			if (kind == S390_IOT_INVALID)
-				continue;
-			if (peek_ste(shadow, batch, sto, iova, last, &ste) ||
-			    !ste || s390_iot_entry_valid(ste))
-				return iova;
-		}
-next:
-		/* The caller looks into why after one segment more */
-		if (signal_pending(current) || READ_ONCE(shadow->dead))
-			return iova;
+	for (;;) {
+		if (--batch->steps <= 0 || signal_pending(current) ||
+		    READ_ONCE(shadow->dead))
+			return true;
+		if (peek(shadow, batch, *iova, &level) != S390_IOT_INVALID)
+			return true;
+		/* Nothing there of the guest's, but maybe of ours */
+		span_last = min(s390_iot_span_last(level, *iova), last);
+		if (s390_iot_find_ste(shadow->root, shadow->top, iova,
+				      span_last))
+			return true;
+		if (span_last == last)
+			return false;
+		*iova = span_last + 1;
 		cond_resched();
 	}
-	return iova;
 }

@@ -66,6 +66,8 @@ struct fixture {
 	/* Host page table entries that the function remembers */
 	u64 tlb[NR_IOVAS];
 	bool lost_table;
+	bool abandoned;
+	unsigned int refresh_calls;
 
 	unsigned int calls[NR_FAIL_OPS];
 	enum fail_op fail_op;
@@ -134,7 +136,8 @@ static bool fails(struct fixture *f, enum fail_op op)
 
 static u64 host_pte(struct fixture *f, unsigned int nr)
 {
-	unsigned long *pte = s390_iot_lookup_pte(f->shadow->rto, iova_of(nr));
+	unsigned long *pte = s390_iot_lookup_pte(f->shadow->root,
+						 f->shadow->top, iova_of(nr));
 
 	return pte ? *pte : ZPCI_PTE_INVALID;
 }
@@ -302,10 +305,6 @@ static int fake_refresh(void *host, u64 start, u64 size)
 	return host_entries(f) > f->host_limit ? -ENOMEM : 0;
 }
 
-static const struct s390_shadow_host_ops fake_host_ops = {
-	.refresh = fake_refresh,
-};
-
 /* What the function translates with is gone: as after deregistration */
 static void function_loses_table(struct fixture *f)
 {
@@ -316,17 +315,43 @@ static void function_loses_table(struct fixture *f)
 	f->lost_table = true;
 }
 
+static void fake_abandon(void *host)
+{
+	struct fixture *f = host;
+
+	f->abandoned = true;
+	function_loses_table(f);
+	s390_shadow_engine_teardown(f->shadow);
+}
+
+static const struct s390_shadow_host_ops fake_host_ops = {
+	.refresh = fake_refresh,
+	.abandon = fake_abandon,
+};
+
+static int refresh_range(struct fixture *f, u64 first, u64 last)
+{
+	struct s390_shadow_walk walk;
+	int rc;
+
+	s390_shadow_walk_init(&walk, first, last);
+	do {
+		rc = s390_shadow_refresh(f->shadow, &walk);
+		f->refresh_calls++;
+	} while (rc == -EAGAIN);
+	return rc;
+}
+
 static int refresh(struct fixture *f, unsigned int nr, unsigned int count)
 {
 	function_looks_up_all(f);
-	return s390_shadow_refresh(f->shadow, iova_of(nr),
-				   iova_of(nr + count) - 1);
+	return refresh_range(f, iova_of(nr), iova_of(nr + count) - 1);
 }
 
 static int refresh_all(struct fixture *f)
 {
 	function_looks_up_all(f);
-	return s390_shadow_refresh(f->shadow, f->cfg.pba, f->cfg.pal);
+	return refresh_range(f, f->cfg.pba, f->cfg.pal);
 }
 
 static u64 pinned(struct fixture *f)
@@ -343,17 +368,24 @@ static u64 pinned(struct fixture *f)
 	return sum;
 }
 
+static void start_shadow_with(struct fixture *f, enum s390_iot_level top,
+			      bool refresh_new)
+{
+	KUNIT_ASSERT_EQ(f->test, s390_shadow_config_check(&f->cfg), 0);
+	f->shadow = s390_shadow_engine_create(&f->cfg, top, &fake_guest_ops, f,
+					      &fake_host_ops, f, refresh_new,
+					      1);
+	KUNIT_ASSERT_NOT_NULL(f->test, f->shadow);
+	f->lost_table = false;
+	f->abandoned = false;
+}
+
 static void start_shadow(struct fixture *f, bool refresh_new)
 {
 	f->cfg.pba = APERTURE_FIRST;
 	f->cfg.pal = APERTURE_LAST;
 	f->cfg.iota |= gaddr_of(FRAME_RT) | ZPCI_IOTA_RTTO_FLAG;
-	KUNIT_ASSERT_EQ(f->test, s390_shadow_config_check(&f->cfg), 0);
-	f->shadow = s390_shadow_engine_create(&f->cfg, &fake_guest_ops, f,
-					      &fake_host_ops, f, refresh_new,
-					      1);
-	KUNIT_ASSERT_NOT_NULL(f->test, f->shadow);
-	f->lost_table = false;
+	start_shadow_with(f, S390_IOT_RT, refresh_new);
 }
 
 /* Teardown must work from any state and leave nothing behind */
@@ -376,8 +408,7 @@ static void end_shadow(struct fixture *f)
 
 	memset(f->calls, 0, sizeof(f->calls));
 	KUNIT_EXPECT_EQ(f->test,
-			s390_shadow_refresh(f->shadow, f->cfg.pba, f->cfg.pal),
-			-ENODEV);
+			refresh_range(f, f->cfg.pba, f->cfg.pal), -ENODEV);
 	KUNIT_EXPECT_EQ(f->test, f->calls[FAIL_READ] + f->calls[FAIL_PIN] +
 			f->calls[FAIL_REFRESH], 0);
 	/* Again, from the state "torn down" */
@@ -397,7 +428,7 @@ static void guest_builds_table(struct fixture *f)
 	}
 	for (i = 0; i < NR_IOVAS; i++)
 		*guest_pte(f, i) = ZPCI_PTE_INVALID;
-	*guest_rte(f) = s390_iot_rte(gaddr_of(FRAME_ST));
+	*guest_rte(f) = s390_iot_rte(S390_IOT_RT, gaddr_of(FRAME_ST));
 	*guest_ste(f, 0) = s390_iot_ste(gaddr_of(FRAME_PT));
 	*guest_ste(f, 1) = s390_iot_ste(gaddr_of(FRAME_PT) + ZPCI_PT_SIZE);
 }
@@ -547,7 +578,7 @@ static void large_frame(struct kunit *test)
 	unsigned int i;
 
 	start_shadow(f, true);
-	*guest_ste(f, 1) = gaddr_of(FRAME_LARGE) | S390_IOT_STE_FC |
+	*guest_ste(f, 1) = gaddr_of(FRAME_LARGE) | S390_IOT_FC |
 			   ZPCI_TABLE_TYPE_SX;
 	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
 	for (i = 0; i < ZPCI_PT_ENTRIES; i++)
@@ -610,7 +641,7 @@ static const struct bad_entry bad_entries[] = {
 	  -EINVAL },
 	{ "page table outside guest memory", S390_IOT_ST, 0x7000000000UL,
 	  -EFAULT },
-	{ "large frame at address zero", S390_IOT_ST, S390_IOT_STE_FC,
+	{ "large frame at address zero", S390_IOT_ST, S390_IOT_FC,
 	  -EINVAL },
 	{ "zero region table entry", S390_IOT_RT, 0, -EINVAL },
 	{ "region table entry of type SX", S390_IOT_RT,
@@ -701,13 +732,14 @@ static void tables_follow_guest(struct kunit *test)
 	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA + 1, false);
 	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
 	s390_shadow_stats(f->shadow, &stats);
-	KUNIT_EXPECT_EQ(test, stats.tables, 2);
+	/* The segment table comes on top */
+	KUNIT_EXPECT_EQ(test, stats.tables, 3);
 
 	/* One page of the segment is enough to hear that it is gone */
 	*guest_ste(f, 0) = ZPCI_TABLE_INVALID;
 	KUNIT_EXPECT_EQ(test, refresh(f, 9, 1), 0);
 	s390_shadow_stats(f->shadow, &stats);
-	KUNIT_EXPECT_EQ(test, stats.tables, 1);
+	KUNIT_EXPECT_EQ(test, stats.tables, 2);
 	expect_no_host(f, 0);
 	expect_host(f, ZPCI_PT_ENTRIES, FRAME_DATA + 1, false);
 	KUNIT_EXPECT_EQ(test, pinned(f), 1);
@@ -730,7 +762,7 @@ static void nothing_changed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->calls[FAIL_CHARGE], 0);
 	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 0);
 	/* Populated tables only: not one fetch for each of 8192 segments */
-	KUNIT_EXPECT_LE(test, f->calls[FAIL_READ], 48);
+	KUNIT_EXPECT_LE(test, f->calls[FAIL_READ], 96);
 
 	guest_maps(f, 5, FRAME_DATA + 100, false);
 	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
@@ -889,7 +921,7 @@ static int other_cpu(void *data)
 {
 	struct fixture *f = data;
 
-	f->other_rc = s390_shadow_refresh(f->shadow, f->cfg.pba, f->cfg.pal);
+	f->other_rc = refresh_range(f, f->cfg.pba, f->cfg.pal);
 	complete(&f->other_done);
 	return 0;
 }
@@ -1126,6 +1158,425 @@ static void fail_nth(struct kunit *test)
 	KUNIT_EXPECT_GT(test, failed, 1);
 }
 
+/*
+ * All designations, and a host table as large as the aperture needs: pages at
+ * both ends of the address space that the table reaches.
+ */
+struct size_case {
+	const char *what;
+	enum s390_iot_level guest_top;
+	enum s390_iot_level host_top;
+	u64 pba;
+};
+
+static const struct size_case size_cases[] = {
+	{ "segment table", S390_IOT_ST, S390_IOT_ST, 0 },
+	{ "segment table, larger host table", S390_IOT_ST, S390_IOT_RT, 0 },
+	{ "region third, 4 TiB", S390_IOT_RT, S390_IOT_RT, 0 },
+	{ "region second, 8 PiB", S390_IOT_RS, S390_IOT_RS, 0 },
+	{ "region first, all", S390_IOT_RF, S390_IOT_RF, PAGE_SIZE },
+};
+
+static void size_case_desc(const struct size_case *c, char *desc)
+{
+	strscpy(desc, c->what, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(size_case, size_cases, size_case_desc);
+
+/* Frames for tables of all levels, twice, beyond the data and large frames */
+#define FRAME_LOW	300
+#define FRAME_HIGH	400
+
+/*
+ * Link tables of levels @top - 1 and down for @iova. They lie in frames from
+ * @frame on; the topmost table is the same for all.
+ */
+static void guest_links(struct fixture *f, enum s390_iot_level top, u64 iova,
+			unsigned int frame)
+{
+	unsigned int table = FRAME_RT;
+	enum s390_iot_level level;
+
+	for (level = top; level > S390_IOT_ST; level--) {
+		unsigned int i;
+
+		*guest_table(f, table, s390_iot_index(level, iova)) =
+			s390_iot_rte(level, gaddr_of(frame));
+		for (i = 0; i < ZPCI_TABLE_ENTRIES; i++)
+			*guest_table(f, frame, i) = ZPCI_TABLE_INVALID;
+		table = frame;
+		frame += 4;
+	}
+	*guest_table(f, table, s390_iot_index(S390_IOT_ST, iova)) =
+		s390_iot_ste(gaddr_of(frame));
+	memset64(guest_table(f, frame, 0), ZPCI_PTE_INVALID, ZPCI_PT_ENTRIES);
+	*guest_table(f, frame, s390_iot_index(S390_IOT_PT, iova)) =
+		s390_iot_pte(gaddr_of(FRAME_DATA), false);
+}
+
+static bool host_maps(struct fixture *f, u64 iova)
+{
+	unsigned long *pte = s390_iot_lookup_pte(f->shadow->root,
+						 f->shadow->top, iova);
+
+	return pte && s390_iot_pte_valid(*pte) &&
+	       (*pte & ZPCI_PTE_ADDR_MASK) == page_to_phys(f->frames[FRAME_DATA]);
+}
+
+static void sizes(struct kunit *test)
+{
+	const struct size_case *c = test->param_value;
+	u64 low = c->pba, high = s390_iot_last(c->guest_top) & PAGE_MASK;
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	/*
+	 * GUEST_BASE is 16 KiB aligned, but the frames from FRAME_RT on, too:
+	 * the tables of all levels are, as FRAME_LOW and FRAME_HIGH show.
+	 */
+	BUILD_BUG_ON(FRAME_LOW % 4 || FRAME_HIGH % 4);
+	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++)
+		*guest_table(f, FRAME_RT, i) = ZPCI_TABLE_INVALID;
+	guest_links(f, c->guest_top, low, FRAME_LOW);
+	guest_links(f, c->guest_top, high, FRAME_HIGH);
+
+	f->cfg.pba = c->pba;
+	f->cfg.pal = s390_iot_last(c->guest_top);
+	f->cfg.iota = s390_iot_iota(c->guest_top, gaddr_of(FRAME_RT));
+	start_shadow_with(f, c->host_top, true);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_TRUE(test, host_maps(f, low));
+	KUNIT_EXPECT_TRUE(test, host_maps(f, high));
+	KUNIT_EXPECT_EQ(test, pinned(f), 2);
+
+	/* A whole refresh without a change: what is there, not what could be */
+	memset(f->calls, 0, sizeof(f->calls));
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_PIN] + f->calls[FAIL_REFRESH], 0);
+	/*
+	 * All entries of the topmost table, and of one table of each level
+	 * below at either end, in windows, of which each of the four frames of
+	 * a table may cut one in two; and the two segments.
+	 */
+	KUNIT_EXPECT_LE(test, f->calls[FAIL_READ],
+			(2 * c->guest_top - 1) *
+			(ZPCI_TABLE_ENTRIES / S390_SHADOW_WINDOW + 4) + 20);
+
+	guest_links(f, c->guest_top, high, FRAME_HIGH);
+	*guest_table(f, FRAME_RT, ZPCI_TABLE_ENTRIES - 1) = ZPCI_TABLE_INVALID;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_TRUE(test, host_maps(f, low));
+	KUNIT_EXPECT_FALSE(test, host_maps(f, high));
+	KUNIT_EXPECT_EQ(test, pinned(f), 1);
+}
+
+/* A guest whose tables lead in circles does not hold us up for ever */
+static void endless_table(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct s390_shadow_walk walk;
+	unsigned int i;
+	u64 next;
+
+	/* Each segment has the same page table, with nothing in it */
+	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++) {
+		*guest_table(f, FRAME_RT, i) =
+			s390_iot_rte(S390_IOT_RT, gaddr_of(FRAME_ST));
+		*guest_table(f, FRAME_ST, i) = s390_iot_ste(gaddr_of(FRAME_PT));
+	}
+	start_shadow(f, true);
+	s390_shadow_walk_init(&walk, f->cfg.pba, f->cfg.pal);
+	for (i = 0; i < 3; i++) {
+		next = walk.next;
+		memset(f->calls, 0, sizeof(f->calls));
+		KUNIT_EXPECT_EQ(test, s390_shadow_refresh(f->shadow, &walk),
+				-EAGAIN);
+		KUNIT_EXPECT_GT(test, walk.next, next);
+		KUNIT_EXPECT_LE(test, f->calls[FAIL_READ],
+				4 * S390_SHADOW_STEPS);
+	}
+	/* And comes to its end all the same */
+	f->refresh_calls = 0;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_GT(test, f->refresh_calls, 3);
+	KUNIT_EXPECT_LT(test, f->refresh_calls, 16);
+}
+
+/* The limit is met in the first part of a long walk, the way out in the last */
+static void limit_in_long_walk(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	f->charge_limit = 4;
+	start_shadow(f, true);
+	/* Page 256 + n is mapped, in the segment after that of page n */
+	for (i = 0; i < 4; i++)
+		guest_maps(f, ZPCI_PT_ENTRIES + i, FRAME_DATA + i, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	for (i = 0; i < 4; i++) {
+		guest_maps(f, i, FRAME_DATA + 8 + i, false);
+		guest_unmaps(f, ZPCI_PT_ENTRIES + i);
+	}
+	/* So many segments between the ends of the walk that it pauses */
+	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++)
+		if (*guest_table(f, FRAME_ST, i) == ZPCI_TABLE_INVALID)
+			*guest_table(f, FRAME_ST, i) =
+				s390_iot_ste(gaddr_of(FRAME_PT + 1));
+	memset64(guest_table(f, FRAME_PT + 1, 0), ZPCI_PTE_INVALID,
+		 ZPCI_PT_ENTRIES);
+	f->refresh_calls = 0;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_GT(test, f->refresh_calls, 1);
+	KUNIT_EXPECT_EQ(test, pinned(f), 4);
+	for (i = 0; i < 4; i++)
+		expect_host(f, i, FRAME_DATA + 8 + i, false);
+}
+
+/* A guest that maps here and there leaves no trail of empty tables */
+static void pruning(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct s390_shadow_stats stats;
+	unsigned int i, seg;
+	u64 peak = 0;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	/* All segments of the region have the second page table */
+	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++)
+		if (i != s390_iot_index(S390_IOT_ST, IOVA))
+			*guest_table(f, FRAME_ST, i) =
+				s390_iot_ste(gaddr_of(FRAME_PT) + ZPCI_PT_SIZE);
+	for (seg = 1; seg < 512; seg++) {
+		u64 iova = IOVA + (u64)seg * S390_IOT_SEGMENT_SIZE;
+
+		guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA + 1, false);
+		KUNIT_EXPECT_EQ(test, refresh_range(f, iova,
+						    iova + PAGE_SIZE - 1), 0);
+		KUNIT_EXPECT_EQ(test, pinned(f), 2);
+		guest_unmaps(f, ZPCI_PT_ENTRIES);
+		KUNIT_EXPECT_EQ(test, refresh_range(f, iova,
+						    iova + PAGE_SIZE - 1), 0);
+		KUNIT_EXPECT_EQ(test, pinned(f), 1);
+		s390_shadow_stats(f->shadow, &stats);
+		peak = max(peak, stats.tables);
+	}
+	KUNIT_EXPECT_LE(test, peak, S390_SHADOW_PRUNE_MIN +
+			2 * S390_SHADOW_PRUNE_FACTOR);
+	KUNIT_EXPECT_GT(test, stats.tables_pruned, 256);
+	/* What is in use is not pruned */
+	expect_host(f, 0, FRAME_DATA, false);
+
+	/* Upper tables, too: with the last page they are of no use */
+	guest_unmaps(f, 0);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	s390_shadow_prune(f->shadow, &f->shadow->spare);
+	s390_shadow_stats(f->shadow, &stats);
+	KUNIT_EXPECT_EQ(test, stats.tables, 0);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	expect_host(f, 0, FRAME_DATA, false);
+}
+
+/* Pruned tables are not freed before the host refresh, either */
+static void pruning_in_limbo(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct s390_shadow_batch *batch;
+	struct s390_shadow_stats stats;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	guest_unmaps(f, 0);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	f->fail_op = FAIL_REFRESH;
+	f->fail_nth = 1;
+	f->fail_all = true;
+	f->fail_rc = -EIO;
+	f->calls[FAIL_REFRESH] = 0;
+	batch = s390_shadow_alloc_batch();
+	KUNIT_ASSERT_NOT_NULL(test, batch);
+	s390_shadow_prune(f->shadow, &batch);
+	KUNIT_EXPECT_NULL(test, batch);
+	s390_shadow_stats(f->shadow, &stats);
+	KUNIT_EXPECT_EQ(test, stats.tables, 2);
+	f->fail_op = FAIL_NONE;
+	KUNIT_EXPECT_EQ(test, refresh(f, 20, 1), 0);
+	s390_shadow_stats(f->shadow, &stats);
+	KUNIT_EXPECT_EQ(test, stats.tables, 0);
+}
+
+/* Guest memory goes away: what is in it, and nothing else, is withdrawn */
+static void withdraw(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	start_shadow(f, true);
+	for (i = 0; i < 8; i++) {
+		guest_maps(f, i, FRAME_DATA + i, false);
+		guest_maps(f, ZPCI_PT_ENTRIES + i, FRAME_DATA + 4 + i, i & 1);
+	}
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	function_looks_up_all(f);
+	f->calls[FAIL_REFRESH] = 0;
+	s390_shadow_withdraw(f->shadow, gaddr_of(FRAME_DATA + 4),
+			     gaddr_of(FRAME_DATA + 8) - 1);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 1);
+	KUNIT_EXPECT_EQ(test, pinned(f), 8);
+	for (i = 0; i < 8; i++) {
+		if (i < 4) {
+			expect_host(f, i, FRAME_DATA + i, false);
+			expect_no_host(f, ZPCI_PT_ENTRIES + i);
+		} else {
+			expect_no_host(f, i);
+			expect_host(f, ZPCI_PT_ENTRIES + i, FRAME_DATA + 4 + i,
+				    i & 1);
+		}
+	}
+	/* Nothing there: nothing to do */
+	f->calls[FAIL_REFRESH] = 0;
+	s390_shadow_withdraw(f->shadow, gaddr_of(FRAME_LARGE),
+			     gaddr_of(NR_FRAMES) - 1);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 8);
+	/* The guest's table names them still: they come back with a refresh */
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 16);
+}
+
+/* More in it than a batch holds */
+static void withdraw_much(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	start_shadow(f, true);
+	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++)
+		*guest_table(f, FRAME_ST, i) = s390_iot_ste(gaddr_of(FRAME_PT));
+	for (i = 0; i < ZPCI_PT_ENTRIES; i++)
+		guest_maps(f, i, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh_range(f, IOVA, IOVA +
+					    5 * S390_IOT_SEGMENT_SIZE - 1), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 5 * ZPCI_PT_ENTRIES);
+	function_looks_up_all(f);
+	s390_shadow_withdraw(f->shadow, gaddr_of(FRAME_DATA),
+			     gaddr_of(FRAME_DATA + 1) - 1);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+}
+
+/* The memory goes whether or not the host refresh works */
+static void withdraw_fails(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int n;
+
+	for (n = 1; n <= 3; n++) {
+		f->fail_op = FAIL_NONE;
+		f->cfg.iota = 0;
+		start_shadow(f, true);
+		guest_maps(f, 0, FRAME_DATA, false);
+		guest_maps(f, 1, FRAME_DATA + 1, false);
+		KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+		function_looks_up_all(f);
+		f->fail_op = FAIL_REFRESH;
+		f->fail_nth = 1;
+		f->fail_rc = -EIO;
+		/* Once: a refresh of everything makes up for it. */
+		f->fail_all = n > 1;
+		f->calls[FAIL_REFRESH] = 0;
+		if (n == 3) {
+			/* What has failed before counts as well */
+			guest_unmaps(f, 0);
+			KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), -EIO);
+			KUNIT_EXPECT_EQ(test, pinned(f), 2);
+		}
+		s390_shadow_withdraw(f->shadow, gaddr_of(FRAME_DATA),
+				     gaddr_of(FRAME_DATA + 1) - 1);
+		KUNIT_EXPECT_EQ(test, f->abandoned, n > 1);
+		KUNIT_EXPECT_EQ(test, pinned(f), n == 1 ? 1 : 0);
+		guest_builds_table(f);
+		end_shadow(f);
+	}
+}
+
+/* Withdrawal makes sure of what others have taken out and not finished */
+static void withdraw_unfinished(struct kunit *test)
+{
+	unsigned int nr = s390_shadow_bucket(IOVA);
+	struct fixture *f = test->priv;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	f->calls[FAIL_REFRESH] = 0;
+	atomic_inc(&f->shadow->buckets[nr].unflushed);
+	s390_shadow_withdraw(f->shadow, gaddr_of(FRAME_LARGE),
+			     gaddr_of(FRAME_LARGE + 1) - 1);
+	KUNIT_EXPECT_EQ(test, f->calls[FAIL_REFRESH], 1);
+	atomic_dec(&f->shadow->buckets[nr].unflushed);
+}
+
+/* Teardown in the middle of a walk, whose later calls then find nothing */
+static void teardown_in_walk(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct s390_shadow_walk walk;
+	unsigned int i;
+
+	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++) {
+		*guest_table(f, FRAME_RT, i) =
+			s390_iot_rte(S390_IOT_RT, gaddr_of(FRAME_ST));
+		*guest_table(f, FRAME_ST, i) = s390_iot_ste(gaddr_of(FRAME_PT));
+	}
+	start_shadow(f, true);
+	guest_maps(f, 3, FRAME_DATA, false);
+	s390_shadow_walk_init(&walk, f->cfg.pba, f->cfg.pal);
+	KUNIT_EXPECT_EQ(test, s390_shadow_refresh(f->shadow, &walk), -EAGAIN);
+	KUNIT_EXPECT_GT(test, pinned(f), 0);
+	function_loses_table(f);
+	s390_shadow_engine_teardown(f->shadow);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+	KUNIT_EXPECT_EQ(test, s390_shadow_refresh(f->shadow, &walk), -ENODEV);
+	s390_shadow_withdraw(f->shadow, 0, U64_MAX);
+	KUNIT_EXPECT_FALSE(test, f->abandoned);
+}
+
+/* The counters of results add up */
+static void results_counted(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct s390_shadow_stats stats;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	*guest_pte(f, 1) = 0;
+	KUNIT_EXPECT_EQ(test, refresh(f, 1, 1), -EINVAL);
+	*guest_pte(f, 1) = s390_iot_pte(GUEST_BASE - PAGE_SIZE, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 1, 1), -EFAULT);
+	f->charge_limit = 1;
+	guest_maps(f, 1, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh(f, 1, 1), -ENOMEM);
+	guest_unmaps(f, 0);
+	f->fail_op = FAIL_REFRESH;
+	f->fail_nth = f->calls[FAIL_REFRESH] + 1;
+	f->fail_rc = -EIO;
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), -EIO);
+
+	s390_shadow_stats(f->shadow, &stats);
+	KUNIT_EXPECT_EQ(test, stats.walks, 5);
+	KUNIT_EXPECT_EQ(test, stats.refused_format, 1);
+	KUNIT_EXPECT_EQ(test, stats.refused_memory, 1);
+	KUNIT_EXPECT_EQ(test, stats.refused_nomem, 1);
+	KUNIT_EXPECT_EQ(test, stats.refused_host, 1);
+	KUNIT_EXPECT_EQ(test, stats.refresh_errors, 1);
+}
+
 static void config_check(struct kunit *test)
 {
 	const struct s390_shadow_config good = {
@@ -1138,12 +1589,28 @@ static void config_check(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), 0);
 	cfg.iota &= ~ZPCI_IOTA_IOT_ENABLED;
 	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EOPNOTSUPP);
+	cfg.iota = GUEST_BASE | ZPCI_IOTA_RFAA_FLAG;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EOPNOTSUPP);
+	/* A segment table reaches 2 GiB, the aperture begins at 4 GiB */
 	cfg.iota = GUEST_BASE | ZPCI_IOTA_STO_FLAG;
-	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
+	cfg.pba = 0;
+	cfg.pal = (1UL << 31) - 1;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), 0);
+	cfg.pal += PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
+	cfg = good;
 	cfg.iota = GUEST_BASE | ZPCI_IOTA_RSTO_FLAG;
-	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EOPNOTSUPP);
+	cfg.pal = (1UL << 53) - 1;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), 0);
+	cfg.pal += PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
 	cfg.iota = GUEST_BASE | ZPCI_IOTA_RFTO_FLAG;
-	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EOPNOTSUPP);
+	cfg.pal = U64_MAX;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), 0);
+	/* A length of 2^64 is not to be told to the host */
+	cfg.pba = 0;
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
 	cfg = good;
 	cfg.pba += 1;
 	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
@@ -1180,6 +1647,17 @@ static struct kunit_case shadow_test_cases[] = {
 	KUNIT_CASE(given_up_in_flight),
 	KUNIT_CASE(teardown_in_limbo),
 	KUNIT_CASE_PARAM(fail_nth, fail_case_gen_params),
+	KUNIT_CASE_PARAM(sizes, size_case_gen_params),
+	KUNIT_CASE(endless_table),
+	KUNIT_CASE(limit_in_long_walk),
+	KUNIT_CASE(pruning),
+	KUNIT_CASE(pruning_in_limbo),
+	KUNIT_CASE(withdraw),
+	KUNIT_CASE(withdraw_much),
+	KUNIT_CASE(withdraw_fails),
+	KUNIT_CASE(withdraw_unfinished),
+	KUNIT_CASE(teardown_in_walk),
+	KUNIT_CASE(results_counted),
 	KUNIT_CASE(config_check),
 	{}
 };

@@ -23,7 +23,22 @@ struct s390_domain;
 #define S390_SHADOW_BUCKETS	64
 
 /* As many table entries as are fetched at once when looking for segments */
-#define S390_SHADOW_WINDOW	64
+#define S390_SHADOW_WINDOW	32
+
+/*
+ * Steps after which a refresh returns to its caller, who holds locks that others
+ * may wait for. A segment that is synced and one look for the next are a step
+ * each, and so are PIN_CHUNK pages that are pinned.
+ */
+#define S390_SHADOW_STEPS	2048
+
+/*
+ * Empty host tables are pruned when there are more than this, and more tables
+ * than PRUNE_FACTOR for each page table in use. That one may need a table of
+ * each level for itself.
+ */
+#define S390_SHADOW_PRUNE_MIN		64
+#define S390_SHADOW_PRUNE_FACTOR	(2 * (S390_IOT_LEVELS - 1))
 
 /* Pages that are pinned or unpinned at once; their pointers are on the stack */
 #define S390_SHADOW_PIN_CHUNK	32
@@ -50,6 +65,12 @@ struct s390_shadow_host_ops {
 	 * if the machine below is out of resources, -EIO for anything else.
 	 */
 	int (*refresh)(void *host, u64 start, u64 size);
+	/**
+	 * @abandon: make the function lose the table for good, then call
+	 * s390_shadow_engine_teardown(). Process context, may sleep, does not
+	 * fail, does not allocate.
+	 */
+	void (*abandon)(void *host);
 };
 
 /**
@@ -65,40 +86,48 @@ struct s390_shadow_bucket {
 };
 
 /**
+ * struct s390_shadow_window - guest table entries fetched ahead
+ * @gaddr: guest absolute address of the first entry
+ * @nr: number of entries
+ * @entry: copies of the entries
+ */
+struct s390_shadow_window {
+	u64 gaddr;
+	unsigned int nr;
+	u64 entry[S390_SHADOW_WINDOW];
+};
+
+/**
  * struct s390_shadow_batch - changes that await one host refresh
  * @old: page table entries that were swapped out of the host table; each names
  *	a page to unpin
  * @nr: number of entries in @old
  * @leaves: shadow page tables taken out of the host table, by page->lru
+ * @tables: segment and region tables taken out, linked by their first entry,
+ *	see s390-shadow-prune.c
  * @buckets: bit n: this batch counts in @unflushed of bucket n
  * @refresh: the host refresh is needed
  * @first: first I/O address that changed
  * @last: last I/O address that changed
+ * @steps: what is left of S390_SHADOW_STEPS
  * @node: in &s390_shadow.limbo when the host refresh failed
  * @guest: page table entries fetched from the guest
- * @rt: region table entries fetched from the guest while looking for segments
- * @rt_first: index of the first entry in @rt
- * @rt_nr: number of entries in @rt
- * @st: segment table entries, likewise
- * @st_first: I/O address of the first segment in @st
- * @st_nr: number of entries in @st
+ * @window: entries of each level, from S390_IOT_ST on, fetched while looking
+ *	for segments
  */
 struct s390_shadow_batch {
 	u64 old[S390_SHADOW_BATCH];
 	unsigned int nr;
 	struct list_head leaves;
+	unsigned long *tables;
 	u64 buckets;
 	bool refresh;
 	u64 first;
 	u64 last;
+	int steps;
 	struct list_head node;
 	u64 guest[ZPCI_PT_ENTRIES];
-	u64 rt[S390_SHADOW_WINDOW];
-	unsigned int rt_first;
-	unsigned int rt_nr;
-	u64 st[S390_SHADOW_WINDOW];
-	u64 st_first;
-	unsigned int st_nr;
+	struct s390_shadow_window window[S390_IOT_LEVELS - S390_IOT_ST];
 };
 
 /**
@@ -129,8 +158,10 @@ struct s390_shadow_segment {
  * @ref: memory lifetime; freed by s390_shadow_put()
  * @live: read: refreshes in progress; write: teardown
  * @dead: set, under @live for writing, when nothing is mirrored any more
- * @rto: host region-third table that the function translates with
+ * @root: host table that the function translates with
+ * @top: level of @root
  * @cfg: the guest's translation parameters
+ * @guest_top: level of the table that the guest's IOTA designates
  * @ops: access to guest memory
  * @guest: argument of @ops
  * @host_ops: access to the host
@@ -138,6 +169,8 @@ struct s390_shadow_segment {
  * @id: function ID, for trace events
  * @refresh_new: an entry that becomes valid needs a host refresh, too
  * @buckets: locks of the segments
+ * @spare: batch for who must not fail, see s390_shadow_withdraw()
+ * @withdraw_lock: protects @spare
  * @limbo: batches whose host refresh failed; their pages stay pinned until a
  *	refresh of everything succeeds or the function has lost the table
  * @limbo_lock: protects @limbo
@@ -148,7 +181,15 @@ struct s390_shadow_segment {
  * @pinned_peak: see struct s390_shadow_stats
  * @refreshes: see struct s390_shadow_stats
  * @refresh_errors: see struct s390_shadow_stats
- * @leaf_pages: see tables in struct s390_shadow_stats
+ * @tables: see struct s390_shadow_stats
+ * @tables_pruned: see struct s390_shadow_stats
+ * @leaves_used: shadow page tables with a valid entry
+ * @walks: see struct s390_shadow_stats
+ * @refused_nomem: see struct s390_shadow_stats
+ * @refused_format: see struct s390_shadow_stats
+ * @refused_memory: see struct s390_shadow_stats
+ * @refused_host: see struct s390_shadow_stats
+ * @interrupted: see struct s390_shadow_stats
  * @dev: the function, referenced; NULL in tests (s390-shadow-domain.c)
  * @domain: the claimed domain, NULL once it is detached or released; protected
  *	by the function's attach_lock, good under @live for who reads while the
@@ -159,8 +200,10 @@ struct s390_shadow {
 	struct kref ref;
 	struct rw_semaphore live;
 	bool dead;
-	unsigned long *rto;
+	unsigned long *root;
+	enum s390_iot_level top;
 	struct s390_shadow_config cfg;
+	enum s390_iot_level guest_top;
 	const struct s390_shadow_guest_ops *ops;
 	void *guest;
 	const struct s390_shadow_host_ops *host_ops;
@@ -168,6 +211,8 @@ struct s390_shadow {
 	u32 id;
 	bool refresh_new;
 	struct s390_shadow_bucket buckets[S390_SHADOW_BUCKETS];
+	struct s390_shadow_batch *spare;
+	struct mutex withdraw_lock;	/* protects spare */
 	struct list_head limbo;
 	struct mutex limbo_lock;	/* protects limbo */
 	bool stale;
@@ -177,22 +222,39 @@ struct s390_shadow {
 	atomic64_t pinned_peak;
 	atomic64_t refreshes;
 	atomic64_t refresh_errors;
-	atomic64_t leaf_pages;
+	atomic64_t tables;
+	atomic64_t tables_pruned;
+	atomic64_t leaves_used;
+	atomic64_t walks;
+	atomic64_t refused_nomem;
+	atomic64_t refused_format;
+	atomic64_t refused_memory;
+	atomic64_t refused_host;
+	atomic64_t interrupted;
 	struct device *dev;
 	struct s390_domain *domain;
 };
 
 struct s390_shadow *
 s390_shadow_engine_create(const struct s390_shadow_config *cfg,
+			  enum s390_iot_level top,
 			  const struct s390_shadow_guest_ops *ops, void *guest,
 			  const struct s390_shadow_host_ops *host_ops,
 			  void *host, bool refresh_new, u32 id);
 void s390_shadow_engine_teardown(struct s390_shadow *shadow);
 struct page *s390_shadow_alloc_leaf(void);
 void s390_shadow_free_leaf(struct s390_shadow *shadow, struct page *page);
+void s390_shadow_cut_leaf(struct s390_shadow *shadow,
+			  struct s390_shadow_batch *batch, unsigned long *step,
+			  u64 iova);
+void s390_shadow_account_leaf(struct s390_shadow *shadow, unsigned long *leaf,
+			      int change);
 
 /* s390-shadow-batch.c */
 struct s390_shadow_batch *s390_shadow_alloc_batch(void);
+void s390_shadow_init_batch(struct s390_shadow_batch *batch);
+void s390_shadow_free_batch(struct s390_shadow *shadow,
+			    struct s390_shadow_batch *batch);
 void s390_shadow_unpin(struct s390_shadow *shadow, const u64 *old,
 		       unsigned int nr);
 void s390_shadow_batch_release(struct s390_shadow *shadow,
@@ -200,6 +262,12 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 int s390_shadow_batch_flush(struct s390_shadow *shadow,
 			    struct s390_shadow_batch **batchp);
 int s390_shadow_leave_limbo(struct s390_shadow *shadow);
+bool s390_shadow_unfinished(struct s390_shadow *shadow,
+			    struct s390_shadow_batch *batch,
+			    unsigned int bucket);
+void s390_shadow_cover_unfinished(struct s390_shadow *shadow,
+				  struct s390_shadow_batch *batch, u64 first,
+				  u64 last);
 
 /* The host refresh of @batch must cover [@first, @last] */
 static inline void s390_shadow_batch_cover(struct s390_shadow_batch *batch,
@@ -210,10 +278,47 @@ static inline void s390_shadow_batch_cover(struct s390_shadow_batch *batch,
 	batch->last = max(batch->last, last);
 }
 
+/* The batch changes a segment of a bucket, whose lock is held */
+static inline void s390_shadow_batch_count(struct s390_shadow *shadow,
+					   struct s390_shadow_batch *batch,
+					   unsigned int bucket)
+{
+	u64 bit = BIT_ULL(bucket);
+
+	if (batch->buckets & bit)
+		return;
+	batch->buckets |= bit;
+	atomic_inc(&shadow->buckets[bucket].unflushed);
+	/* Counted before a cleared segment table entry can be seen */
+	smp_mb__after_atomic();
+}
+
+/* Number of the bucket of the segment that @iova lies in */
+static inline unsigned int s390_shadow_bucket(u64 iova)
+{
+	return (iova >> ZPCI_ST_SHIFT) % S390_SHADOW_BUCKETS;
+}
+
+/* The guest entries that the page table @leaf was made from */
+static inline u64 *s390_shadow_mirror(unsigned long *leaf)
+{
+	return (u64 *)leaf + ZPCI_PT_ENTRIES;
+}
+
 /* s390-shadow-guest.c */
 int s390_shadow_fetch_segment(struct s390_shadow_segment *seg);
-u64 s390_shadow_next_segment(struct s390_shadow *shadow,
-			     struct s390_shadow_batch *batch, u64 iova,
-			     u64 last);
+bool s390_shadow_next_segment(struct s390_shadow *shadow,
+			      struct s390_shadow_batch *batch, u64 *iova,
+			      u64 last);
+
+/* s390-shadow-sync.c */
+void s390_shadow_segment_clear(struct s390_shadow_segment *seg,
+			       unsigned int px);
+
+/* s390-shadow-prune.c */
+void s390_shadow_prune(struct s390_shadow *shadow,
+		       struct s390_shadow_batch **batchp);
+void s390_shadow_free_tables(struct s390_shadow *shadow,
+			     struct s390_shadow_batch *batch);
 
 #endif /* _S390_SHADOW_H */

@@ -16,14 +16,16 @@
 struct device;
 struct page;
 struct s390_shadow;
+struct seq_file;
+struct zpci_dev;
 
 /**
  * struct s390_shadow_guest_ops - how a shadow reaches the guest's memory
  *
  * All operations but @unpin and @uncharge are called from s390_shadow_refresh()
  * only, in the context of its caller, and may sleep. @unpin and @uncharge are
- * also called when the shadow is torn down: from s390_shadow_destroy() or from
- * whoever detaches the domain (VFIO, iommufd, removal of the function), in
+ * also called from s390_shadow_withdraw() and when the shadow is torn down: from
+ * s390_shadow_destroy() or from whoever detaches the domain (VFIO, iommufd, removal of the function), in
  * process context, with locks of the IOMMU core held. They may sleep, must not
  * fail and must not take a lock under which IOMMU API functions are called.
  *
@@ -78,6 +80,44 @@ struct s390_shadow_config {
 };
 
 /**
+ * struct s390_shadow_walk - how far a refresh has come
+ * @first: first I/O address of the range
+ * @last: last I/O address of the range (inclusive)
+ * @next: first I/O address that is not done in this pass
+ * @making_room: this pass just takes out what the guest has given up
+ * @made_room: there was such a pass
+ * @nomem: something could not be mirrored in this pass for want of resources
+ * @again: this is the second pass after such a one
+ *
+ * Set up by s390_shadow_walk_init(), and of no concern to the caller.
+ */
+struct s390_shadow_walk {
+	u64 first;
+	u64 last;
+	u64 next;
+	bool making_room;
+	bool made_room;
+	bool nomem;
+	bool again;
+};
+
+/**
+ * s390_shadow_walk_init() - begin a refresh
+ * @walk: state of the refresh
+ * @first: first I/O address, aligned to 4 KiB, within the aperture
+ * @last: last I/O address (inclusive), last byte of a 4 KiB frame, likewise
+ */
+static inline void s390_shadow_walk_init(struct s390_shadow_walk *walk,
+					 u64 first, u64 last)
+{
+	*walk = (struct s390_shadow_walk) {
+		.first = first,
+		.last = last,
+		.next = first,
+	};
+}
+
+/**
  * struct s390_shadow_stats - counters of a shadow since its creation
  * @mapped: frames made accessible to the function
  * @unmapped: frames withdrawn from the function
@@ -85,7 +125,14 @@ struct s390_shadow_config {
  * @pinned_peak: the most frames that were ever pinned at once
  * @refreshes: host RPCITs issued
  * @refresh_errors: host RPCITs that failed
- * @tables: pages that hold shadow page tables now
+ * @tables: host page, segment and region tables now, without the topmost
+ * @tables_pruned: host tables that were freed because they were empty
+ * @walks: refreshes that came to their end, whatever the result
+ * @refused_nomem: those that ended with -ENOMEM
+ * @refused_format: those that ended with -EINVAL
+ * @refused_memory: those that ended with -EFAULT
+ * @refused_host: those that ended with -EIO
+ * @interrupted: calls of s390_shadow_refresh() that ended with -EINTR
  */
 struct s390_shadow_stats {
 	u64 mapped;
@@ -95,6 +142,13 @@ struct s390_shadow_stats {
 	u64 refreshes;
 	u64 refresh_errors;
 	u64 tables;
+	u64 tables_pruned;
+	u64 walks;
+	u64 refused_nomem;
+	u64 refused_format;
+	u64 refused_memory;
+	u64 refused_host;
+	u64 interrupted;
 };
 
 int s390_shadow_config_check(const struct s390_shadow_config *cfg);
@@ -105,9 +159,12 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 void s390_shadow_destroy(struct s390_shadow *shadow);
 struct s390_shadow *s390_shadow_get(struct s390_shadow *shadow);
 void s390_shadow_put(struct s390_shadow *shadow);
-int s390_shadow_refresh(struct s390_shadow *shadow, u64 start, u64 last);
+int s390_shadow_refresh(struct s390_shadow *shadow,
+			struct s390_shadow_walk *walk);
+void s390_shadow_withdraw(struct s390_shadow *shadow, u64 gaddr, u64 last);
 void s390_shadow_stats(struct s390_shadow *shadow,
 		       struct s390_shadow_stats *stats);
+void s390_shadow_show(struct zpci_dev *zdev, struct seq_file *m);
 u32 s390_shadow_designations(void);
 u64 s390_shadow_frame_sizes(void);
 

@@ -324,6 +324,9 @@ static int zpci_device_get_attr(struct kvm_device *kdev,
 static int zpci_device_has_attr(struct kvm_device *kdev,
 				struct kvm_device_attr *attr)
 {
+	if (attr->flags)
+		return -EINVAL;
+
 	switch (attr->group) {
 	case KVM_DEV_S390_ZPCI_BIND:
 		if (attr->attr == KVM_DEV_S390_ZPCI_BIND_VFIO)

@@ -19,6 +19,8 @@
  *    RPCIT then goes to user space.
  * 3. Each guest frame that is pinned is charged to the VM's process.
  * 4. A guest in protected virtualization has no registered table.
+ * 5. When a memory slot has gone, no function can reach the memory that was in
+ *    it by way of a registered table.
  *
  * Lifetime: struct kvm_s390_ioat belongs to the KVM device that is bound to the
  * function, and keeps the counters over registrations. struct ioat_reg is one
@@ -54,6 +56,16 @@
 #define RPCIT_STATUS_SHIFT	24
 #define RPCIT_ST_NO_RESOURCES	16UL
 
+/* Why an RPCIT goes to user space; see struct kvm_s390_zpci_ioat_stats */
+enum user_reason {
+	USER_RANGE,
+	USER_FORMAT,
+	USER_MEMORY,
+	USER_HOST,
+	USER_GONE,
+	NR_USER_REASONS,
+};
+
 /**
  * struct kvm_s390_ioat - I/O address translation of one function in one VM
  * @ref: held by the owner and by each registration
@@ -62,8 +74,9 @@
  * @past: counters of the shadows of past registrations, with nothing pinned and
  *	no tables; under kvm->arch.zpci_dev_lock
  * @rpcits: RPCITs that were completed, with any condition code
- * @rpcits_user: RPCITs that were passed on to user space
  * @rpcits_nores: RPCITs that ended with status "insufficient resources"
+ * @interrupted: how often an RPCIT was left unfinished for a signal
+ * @user: RPCITs that were passed on to user space, by reason
  */
 struct kvm_s390_ioat {
 	struct kref ref;
@@ -71,8 +84,9 @@ struct kvm_s390_ioat {
 	struct ioat_reg *reg;
 	struct s390_shadow_stats past;
 	atomic64_t rpcits;
-	atomic64_t rpcits_user;
 	atomic64_t rpcits_nores;
+	atomic64_t interrupted;
+	atomic64_t user[NR_USER_REASONS];
 };
 
 /**
@@ -87,6 +101,7 @@ struct kvm_s390_ioat {
  * @pba: first I/O address of the aperture
  * @pal: last I/O address of the aperture, the last byte of a 4 KiB frame
  * @lock_cap: whoever registered may exceed RLIMIT_MEMLOCK
+ * @id: number of the registration, unique in the VM and not zero
  */
 struct ioat_reg {
 	struct kref ref;
@@ -99,6 +114,7 @@ struct ioat_reg {
 	u64 pba;
 	u64 pal;
 	bool lock_cap;
+	u64 id;
 };
 
 /* Section: guest memory for the shadow */
@@ -119,6 +135,17 @@ static int ioat_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 
 	return kvm_read_guest_page(reg->kvm, gpa_to_gfn(gaddr), dst,
 				   offset_in_page(gaddr), nr * sizeof(*dst));
+}
+
+static void ioat_count_pinned(struct kvm *kvm, long nr)
+{
+	s64 now = atomic64_add_return(nr, &kvm->stat.zpci_frames_pinned);
+	s64 peak = atomic64_read(&kvm->stat.zpci_frames_pinned_peak);
+
+	while (now > peak &&
+	       !atomic64_try_cmpxchg(&kvm->stat.zpci_frames_pinned_peak, &peak,
+				     now))
+		;
 }
 
 /* Called in the same context as ioat_read() */
@@ -143,8 +170,10 @@ static long ioat_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 
 	/* Without FOLL_WRITE, FOLL_LONGTERM resolves copy-on-write just as well */
 	rc = pin_user_pages_fast(hva, nr, gup_flags, pages);
-	if (rc > 0)
+	if (rc > 0) {
+		ioat_count_pinned(reg->kvm, rc);
 		return rc;
+	}
 
 	switch (rc) {
 	case -EINTR:
@@ -162,7 +191,10 @@ static long ioat_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 static void ioat_unpin(void *guest, struct page **pages, unsigned int nr,
 		       bool dirty)
 {
+	struct ioat_reg *reg = guest;
+
 	unpin_user_pages_dirty_lock(pages, nr, dirty);
+	ioat_count_pinned(reg->kvm, -(long)nr);
 }
 
 /*
@@ -386,6 +418,7 @@ int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
 	reg->pba = args->pba;
 	reg->pal = args->pal;
 	reg->lock_cap = capable(CAP_IPC_LOCK);
+	reg->id = ++kvm->arch.zpci_ioat_regs;
 
 	shadow = s390_shadow_create(dev, &cfg, &ioat_guest_ops, reg);
 	if (IS_ERR(shadow)) {
@@ -471,7 +504,6 @@ void kvm_s390_ioat_get_stats(struct kvm_s390_ioat *ioat,
 
 	*stats = (struct kvm_s390_zpci_ioat_stats) {
 		.rpcits = atomic64_read(&ioat->rpcits),
-		.rpcits_user = atomic64_read(&ioat->rpcits_user),
 		.rpcits_nores = atomic64_read(&ioat->rpcits_nores),
 		.mapped = sum.mapped,
 		.unmapped = sum.unmapped,
@@ -480,17 +512,56 @@ void kvm_s390_ioat_get_stats(struct kvm_s390_ioat *ioat,
 		.refreshes = sum.refreshes,
 		.refresh_errors = sum.refresh_errors,
 		.tables = cur.tables,
+		.interrupted = atomic64_read(&ioat->interrupted),
+		.user_range = atomic64_read(&ioat->user[USER_RANGE]),
+		.user_format = atomic64_read(&ioat->user[USER_FORMAT]),
+		.user_memory = atomic64_read(&ioat->user[USER_MEMORY]),
+		.user_host = atomic64_read(&ioat->user[USER_HOST]),
+		.user_gone = atomic64_read(&ioat->user[USER_GONE]),
 	};
+	stats->rpcits_user = stats->user_range + stats->user_format +
+			     stats->user_memory + stats->user_host +
+			     stats->user_gone;
+}
+
+/**
+ * kvm_s390_ioat_flush_memslot - guest memory goes away
+ * @kvm: the VM
+ * @slot: the memory slot that is deleted or moved
+ *
+ * Withdraws from the VM's functions what lies in the slot. The guest's tables
+ * may still name it: a later RPCIT then finds nothing, or what is there by then.
+ *
+ * Context: Process context, may sleep. kvm->slots_lock is held, and no reader of
+ * kvm->srcu finds the slot valid any more.
+ */
+void kvm_s390_ioat_flush_memslot(struct kvm *kvm,
+				 const struct kvm_memory_slot *slot)
+{
+	u64 gaddr = gfn_to_gpa(slot->base_gfn);
+	u64 last = gaddr + (slot->npages << PAGE_SHIFT) - 1;
+	struct ioat_reg *reg;
+
+	if (!kvm_s390_ioat_in_use(kvm))
+		return;
+
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	list_for_each_entry(reg, &kvm->arch.zpci_ioat_list, entry)
+		s390_shadow_withdraw(reg->shadow, gaddr, last);
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
 }
 
 /* Section: the intercept */
 
 /*
- * Refresh what lies in the aperture of the @len bytes at @start. Where QEMU's
+ * What lies in the aperture of the @len bytes at @start. Where QEMU's
  * rpcit_service_call() (hw/s390x/s390-pci-inst.c) raises an error event,
  * -ERANGE lets it do so; a range that is partly outside is cut down, as there.
+ *
+ * Return: 1 if there is something to do, 0 if not, or -ERANGE
  */
-static int ioat_refresh(struct ioat_reg *reg, u64 start, u64 len)
+static int ioat_range(struct ioat_reg *reg, u64 start, u64 len,
+		      struct s390_shadow_walk *walk)
 {
 	u64 end = start + len;
 	u64 last;
@@ -505,8 +576,79 @@ static int ioat_refresh(struct ioat_reg *reg, u64 start, u64 len)
 	last = min(end - 1, reg->pal);
 
 	/* Whole frames: the aperture starts and ends with one */
-	return s390_shadow_refresh(reg->shadow, start & PAGE_MASK,
-				   last | ~PAGE_MASK);
+	s390_shadow_walk_init(walk, start & PAGE_MASK, last | ~PAGE_MASK);
+	return 1;
+}
+
+/*
+ * A guest can make a refresh last as long as it likes. Those who change memory
+ * slots wait for readers of kvm->srcu, and shall not wait for that.
+ */
+static int ioat_walk(struct kvm_vcpu *vcpu, struct ioat_reg *reg,
+		     struct s390_shadow_walk *walk)
+{
+	int rc;
+
+	while ((rc = s390_shadow_refresh(reg->shadow, walk)) == -EAGAIN) {
+		kvm_vcpu_srcu_read_unlock(vcpu);
+		cond_resched();
+		kvm_vcpu_srcu_read_lock(vcpu);
+	}
+	return rc;
+}
+
+static void ioat_count_user(struct kvm_vcpu *vcpu, struct ioat_reg *reg, int rc)
+{
+	enum user_reason reason;
+
+	switch (rc) {
+	case -ERANGE:
+		reason = USER_RANGE;
+		break;
+	case -EINVAL:
+		reason = USER_FORMAT;
+		break;
+	case -EFAULT:
+		reason = USER_MEMORY;
+		break;
+	case -ENODEV:
+		reason = USER_GONE;
+		break;
+	default:
+		reason = USER_HOST;
+		break;
+	}
+	atomic64_inc(&reg->ioat->user[reason]);
+	vcpu->stat.rpcit_user++;
+}
+
+/*
+ * The RPCIT is complete: condition code, and status in the register @reg1.
+ *
+ * Return: false if it is not for the kernel to complete it
+ */
+static bool ioat_complete(struct kvm_vcpu *vcpu, struct ioat_reg *reg, int reg1,
+			  int rc)
+{
+	u64 *gprs = vcpu->run->s.regs.gprs;
+
+	switch (rc) {
+	case 0:
+		kvm_s390_set_psw_cc(vcpu, 0);
+		break;
+	case -ENOMEM:
+		atomic64_inc(&reg->ioat->rpcits_nores);
+		vcpu->stat.rpcit_nores++;
+		gprs[reg1] &= ~RPCIT_STATUS_MASK;
+		gprs[reg1] |= RPCIT_ST_NO_RESOURCES << RPCIT_STATUS_SHIFT;
+		kvm_s390_set_psw_cc(vcpu, 1);
+		break;
+	default:
+		return false;
+	}
+	atomic64_inc(&reg->ioat->rpcits);
+	vcpu->stat.rpcit_kernel++;
+	return true;
 }
 
 /**
@@ -524,21 +666,28 @@ static int ioat_refresh(struct ioat_reg *reg, u64 start, u64 len)
  * lists that KVM maintains, and user space that registers a table offers the
  * instructions to its guest.
  *
- * Context: Process context of the thread that runs @vcpu, inside a read section
- * of kvm->srcu, with vcpu->mutex held.
+ * If a signal is pending, the instruction is nullified and the run loop left.
+ * kvm_s390_ioat_resume() carries on.
  *
- * Return: 0 if the guest goes on, -EOPNOTSUPP for user space, or an error of
- * the injection of a program interruption.
+ * Context: Process context of the thread that runs @vcpu, inside a read section
+ * of kvm->srcu, which is left and entered again, with vcpu->mutex held.
+ *
+ * Return: 0 if the guest goes on, -EOPNOTSUPP for user space, -EINTR if a signal
+ * is pending, or an error of the injection of a program interruption.
  */
 int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu)
 {
+	struct kvm_s390_rpcit *rpcit = &vcpu->arch.rpcit;
 	u64 *gprs = vcpu->run->s.regs.gprs;
+	struct s390_shadow_walk walk;
 	struct ioat_reg *reg;
 	int reg1, reg2, rc;
 	u64 start, len;
 	u32 fh;
 
 	vcpu->stat.instruction_rpcit++;
+	/* The guest may have run since: what was left unfinished is history */
+	rpcit->reg_id = 0;
 
 	if (!kvm_s390_ioat_in_use(vcpu->kvm) ||
 	    kvm_s390_pv_cpu_is_protected(vcpu))
@@ -556,37 +705,108 @@ int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu)
 	len = gprs[reg2 + 1];
 
 	reg = ioat_reg_get(vcpu->kvm, fh);
-	rc = reg ? ioat_refresh(reg, start, len) : -ENOENT;
+	if (!reg) {
+		trace_kvm_s390_handle_rpcit(vcpu, fh, start, len, -ENOENT);
+		return -EOPNOTSUPP;
+	}
+	rc = ioat_range(reg, start, len, &walk);
+	if (rc > 0)
+		rc = ioat_walk(vcpu, reg, &walk);
 	trace_kvm_s390_handle_rpcit(vcpu, fh, start, len, rc);
-	if (!reg)
-		return -EOPNOTSUPP;
 
-	switch (rc) {
-	case 0:
-		atomic64_inc(&reg->ioat->rpcits);
-		kvm_s390_set_psw_cc(vcpu, 0);
-		break;
-	case -ENOMEM:
-		atomic64_inc(&reg->ioat->rpcits);
-		atomic64_inc(&reg->ioat->rpcits_nores);
-		gprs[reg1] &= ~RPCIT_STATUS_MASK;
-		gprs[reg1] |= RPCIT_ST_NO_RESOURCES << RPCIT_STATUS_SHIFT;
-		kvm_s390_set_psw_cc(vcpu, 1);
-		break;
-	case -EINTR:
-		/*
-		 * A signal is pending, on which the run loop leaves for user
-		 * space. What was refreshed stays, so that redoing the
-		 * instruction makes progress.
-		 */
+	if (rc == -EINTR) {
+		atomic64_inc(&reg->ioat->interrupted);
 		kvm_s390_retry_instr(vcpu);
-		break;
-	default:
-		atomic64_inc(&reg->ioat->rpcits_user);
-		ioat_reg_put(reg);
-		return -EOPNOTSUPP;
+		*rpcit = (struct kvm_s390_rpcit) {
+			.reg_id = reg->id,
+			.psw = vcpu->arch.sie_block->gpsw,
+			.fh = fh,
+			.start = start,
+			.len = len,
+			.reg1 = reg1,
+			.reg2 = reg2,
+			.ilen = kvm_s390_get_ilen(vcpu),
+			.walk = walk,
+		};
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+	} else if (ioat_complete(vcpu, reg, reg1, rc)) {
+		rc = 0;
+	} else {
+		ioat_count_user(vcpu, reg, rc);
+		rc = -EOPNOTSUPP;
 	}
 
 	ioat_reg_put(reg);
+	return rc;
+}
+
+/* Is the CPU still about to execute what was left unfinished? */
+static bool rpcit_is_next(struct kvm_vcpu *vcpu, struct kvm_s390_rpcit *rpcit)
+{
+	u64 *gprs = vcpu->run->s.regs.gprs;
+	psw_t *psw = &vcpu->arch.sie_block->gpsw;
+
+	return psw->addr == rpcit->psw.addr && psw->mask == rpcit->psw.mask &&
+	       gprs[rpcit->reg1] >> 32 == rpcit->fh &&
+	       gprs[rpcit->reg2] == rpcit->start &&
+	       gprs[rpcit->reg2 + 1] == rpcit->len;
+}
+
+/**
+ * kvm_s390_ioat_resume - carry on with an RPCIT that gave way to a signal
+ * @vcpu: the virtual CPU that is about to enter the guest
+ *
+ * A refresh of a very large table may take longer than the time between two
+ * signals, and would never end if it began anew after each. It may be carried
+ * on, as one long execution of the instruction, because the CPU has executed
+ * nothing else: neither has it entered the guest, nor has it been given an
+ * interruption. User space may have changed what is executed next; then, and in
+ * all other cases but the plain one, the guest executes its RPCIT anew, which is
+ * always correct.
+ *
+ * Context: Process context of the thread that runs @vcpu, before interruptions
+ * are delivered to it, with vcpu->mutex held.
+ *
+ * Return: 0 if the guest is to be entered, or -EINTR if a signal is pending
+ */
+int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu)
+{
+	struct kvm_s390_rpcit *rpcit = &vcpu->arch.rpcit;
+	struct ioat_reg *reg;
+	int rc;
+
+	if (likely(!rpcit->reg_id))
+		return 0;
+
+	/* An instruction that is traced is executed in view of the tracer */
+	if (!rpcit_is_next(vcpu, rpcit) || guestdbg_enabled(vcpu) ||
+	    (rpcit->psw.mask & PSW_MASK_PER) ||
+	    kvm_s390_pv_cpu_is_protected(vcpu))
+		goto forget;
+	reg = ioat_reg_get(vcpu->kvm, rpcit->fh);
+	if (!reg)
+		goto forget;
+	if (reg->id != rpcit->reg_id)
+		goto forget_reg;
+
+	kvm_vcpu_srcu_read_lock(vcpu);
+	rc = ioat_walk(vcpu, reg, &rpcit->walk);
+	kvm_vcpu_srcu_read_unlock(vcpu);
+	trace_kvm_s390_handle_rpcit(vcpu, rpcit->fh, rpcit->start, rpcit->len,
+				    rc);
+	if (rc == -EINTR) {
+		atomic64_inc(&reg->ioat->interrupted);
+		ioat_reg_put(reg);
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		return rc;
+	}
+	/* Anything for user space shows again when the guest executes it */
+	if (ioat_complete(vcpu, reg, rpcit->reg1, rc))
+		kvm_s390_forward_psw(vcpu, rpcit->ilen);
+
+forget_reg:
+	ioat_reg_put(reg);
+forget:
+	rpcit->reg_id = 0;
 	return 0;
 }

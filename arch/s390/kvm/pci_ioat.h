@@ -28,7 +28,11 @@ int kvm_s390_ioat_deregister(struct kvm_s390_ioat *ioat);
 void kvm_s390_ioat_get_stats(struct kvm_s390_ioat *ioat,
 			     struct kvm_s390_zpci_ioat_stats *stats);
 
+void kvm_s390_ioat_flush_memslot(struct kvm *kvm,
+				 const struct kvm_memory_slot *slot);
+
 int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu);
+int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu);
 
 #else
 
@@ -38,6 +42,16 @@ static inline void kvm_s390_ioat_destroy_vm(struct kvm *kvm) {}
 static inline bool kvm_s390_ioat_in_use(struct kvm *kvm)
 {
 	return false;
+}
+
+static inline void
+kvm_s390_ioat_flush_memslot(struct kvm *kvm, const struct kvm_memory_slot *slot)
+{
+}
+
+static inline int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu)
+{
+	return 0;
 }
 
 static inline int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu)

@@ -66,7 +66,8 @@ struct kvm_s390_zpci_ioat {
  * @flags: zero
  * @reserved0: zero
  * @rpcits: RPCITs that the kernel completed, whatever the condition code
- * @rpcits_user: RPCITs for this function's handle passed on to user space
+ * @rpcits_user: RPCITs for this function's handle passed on to user space: the
+ *	sum of the @user_ counters
  * @rpcits_nores: RPCITs that ended with status 16, insufficient resources
  *	(they are also counted by @rpcits)
  * @mapped: guest frames of 4 KiB made accessible to the function, in all
@@ -75,7 +76,14 @@ struct kvm_s390_zpci_ioat {
  * @pinned_peak: the most frames that were ever pinned at once
  * @refreshes: host RPCITs issued
  * @refresh_errors: host RPCITs that failed
- * @tables: pages of memory that hold shadow page tables now
+ * @tables: host page, segment and region tables now, without the topmost
+ * @interrupted: how often an RPCIT was left unfinished because of a signal
+ * @user_range: RPCITs passed on because their range is not in the aperture
+ * @user_format: RPCITs passed on because of a malformed table entry
+ * @user_memory: RPCITs passed on because a table or a frame is not in guest
+ *	memory, is not writable, or can't be pinned
+ * @user_host: RPCITs passed on because a host RPCIT failed
+ * @user_gone: RPCITs passed on because the function or its domain is gone
  * @reserved: zero
  *
  * The counters start at zero when the device is bound and go on over
@@ -94,7 +102,13 @@ struct kvm_s390_zpci_ioat_stats {
 	__u64 refreshes;
 	__u64 refresh_errors;
 	__u64 tables;
-	__u64 reserved[5];
+	__u64 interrupted;
+	__u64 user_range;
+	__u64 user_format;
+	__u64 user_memory;
+	__u64 user_host;
+	__u64 user_gone;
+	__u64 reserved[15];
 };
 
 #endif /* __ASM_S390_KVM_ZPCI_H */

@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Refresh of a shadow: a guest's I/O translation table mirrored segment by
+ * segment
+ *
+ * Invariants that this file keeps:
+ *
+ * 1. The function never reaches a page that was released: an entry is replaced
+ *    or invalidated in the host table, then the host refresh is done, and only
+ *    then is the page unpinned. The entry that was swapped out names the page.
+ *    If the host refresh fails, the batch waits in limbo with its pages pinned.
+ * 2. When a refresh returns 0, the host table equals the guest's table over the
+ *    range, as the guest's table stood at some moment after the first call for
+ *    the walk, and the function has forgotten what it was before. All entries
+ *    that lead to a segment are fetched under the lock of the segment's bucket,
+ *    so the last to hold the lock leaves the latest value. Who finds nothing to
+ *    change but an unfinished batch of someone else (bucket->unflushed) does a
+ *    host refresh of his own. A segment may be passed over without its lock if
+ *    neither side has anything there: before that, locks that are held are
+ *    waited for, as their holders may be about to write what they fetched before
+ *    the call, and after that, unfinished batches are looked for. Each call does
+ *    all of this for the part of the range that it covers, which is why a walk
+ *    may be carried on after any pause.
+ * 3. Every guest entry is fetched once under the lock, and only the copy is
+ *    judged. What s390_shadow_next_segment() fetches without the lock decides
+ *    solely whether a segment is looked at.
+ * 4. Every pinned page is charged before it is pinned and uncharged after it
+ *    was unpinned. Tables are charged to the memory cgroup of the caller.
+ */
+
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "s390-shadow.h"
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/s390_shadow.h>
+
+/*
+ * Write one entry of the host table and of the mirror. The caller owns the
+ * bucket's lock; @host is ZPCI_PTE_INVALID or names a pinned page.
+ */
+static void segment_set(struct s390_shadow_segment *seg, unsigned int px,
+			u64 host, u64 want)
+{
+	struct s390_shadow *shadow = seg->shadow;
+	struct s390_shadow_batch *batch = seg->batch;
+	u64 iova = seg->iova + ((u64)px << PAGE_SHIFT);
+	u64 *mirror = s390_shadow_mirror(seg->leaf);
+	u64 old = xchg(&seg->leaf[px], host);
+	int change = s390_iot_pte_valid(host) - s390_iot_pte_valid(old);
+
+	if (change)
+		s390_shadow_account_leaf(shadow, seg->leaf, change);
+	if (s390_iot_pte_valid(old)) {
+		trace_s390_shadow_unmap(shadow->id, iova, mirror[px]);
+		atomic64_inc(&shadow->unmapped);
+		batch->old[batch->nr++] = old;
+		s390_shadow_batch_cover(batch, iova, iova + PAGE_SIZE - 1);
+		seg->changed = true;
+	}
+	if (s390_iot_pte_valid(host)) {
+		trace_s390_shadow_map(shadow->id, iova, want);
+		atomic64_inc(&shadow->mapped);
+		if (shadow->refresh_new) {
+			s390_shadow_batch_cover(batch, iova, iova + PAGE_SIZE - 1);
+			seg->changed = true;
+		}
+	}
+	mirror[px] = want;
+}
+
+/**
+ * s390_shadow_segment_clear() - withdraw a frame
+ * @seg: the segment, which has a leaf; the lock of its bucket is held
+ * @px: page table index of the frame
+ *
+ * What was there is added to the batch, which must have room for it.
+ */
+void s390_shadow_segment_clear(struct s390_shadow_segment *seg, unsigned int px)
+{
+	segment_set(seg, px, ZPCI_PTE_INVALID, ZPCI_PTE_INVALID);
+}
+
+static void shadow_account_pinned(struct s390_shadow *shadow, unsigned int nr)
+{
+	s64 now = atomic64_add_return(nr, &shadow->pinned);
+	s64 peak = atomic64_read(&shadow->pinned_peak);
+
+	while (now > peak &&
+	       !atomic64_try_cmpxchg(&shadow->pinned_peak, &peak, now))
+		;
+}
+
+/*
+ * Map entries @px to @px + @nr - 1, which name consecutive guest frames with
+ * the same protection. What can't be pinned is left invalid.
+ */
+static int segment_map_run(struct s390_shadow_segment *seg, const u64 *want,
+			   unsigned int px, unsigned int nr)
+{
+	struct s390_shadow *shadow = seg->shadow;
+	struct page *pages[S390_SHADOW_PIN_CHUNK];
+	unsigned int i, n;
+	long got;
+	int rc;
+
+	while (nr) {
+		bool prot = want[px] & ZPCI_TABLE_PROTECTED;
+
+		n = min_t(unsigned int, nr, ARRAY_SIZE(pages));
+		seg->batch->steps--;
+		rc = shadow->ops->charge(shadow->guest, n);
+		if (rc)
+			goto fail;
+		got = shadow->ops->pin(shadow->guest,
+				       want[px] & ZPCI_PTE_ADDR_MASK, n, !prot,
+				       pages);
+		if (got < (long)n)
+			shadow->ops->uncharge(shadow->guest,
+					      n - max(got, 0L));
+		if (got <= 0) {
+			rc = got ?: -EFAULT;
+			goto fail;
+		}
+		shadow_account_pinned(shadow, got);
+		for (i = 0; i < got; i++)
+			segment_set(seg, px + i,
+				    s390_iot_pte(page_to_phys(pages[i]), prot),
+				    want[px + i]);
+		px += got;
+		nr -= got;
+	}
+	return 0;
+
+fail:
+	/* The function must not keep what the guest has replaced */
+	for (i = 0; i < nr; i++)
+		if (s390_iot_pte_valid(seg->leaf[px + i]))
+			s390_shadow_segment_clear(seg, px + i);
+	return rc;
+}
+
+/* Bring the host entries of the range to what the guest wants */
+static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
+			 bool unmap_only)
+{
+	u64 *mirror = s390_shadow_mirror(seg->leaf);
+	unsigned int px, nr;
+	int rc, ret = 0;
+
+	/* First give back, so that limits do not stand in the way */
+	for (px = seg->px_first; px <= seg->px_last; px++)
+		if (!s390_iot_pte_valid(want[px]) &&
+		    s390_iot_pte_valid(mirror[px]))
+			s390_shadow_segment_clear(seg, px);
+	if (unmap_only)
+		return 0;
+
+	for (px = seg->px_first; px <= seg->px_last; px += nr) {
+		nr = 1;
+		if (want[px] == mirror[px] || !s390_iot_pte_valid(want[px]))
+			continue;
+		while (px + nr <= seg->px_last &&
+		       want[px + nr] != mirror[px + nr] &&
+		       want[px + nr] == want[px] + ((u64)nr << PAGE_SHIFT))
+			nr++;
+		rc = segment_map_run(seg, want, px, nr);
+		if (rc)
+			ret = ret ?: rc;
+	}
+	return ret;
+}
+
+static bool wants_any(const struct s390_shadow_segment *seg)
+{
+	unsigned int px;
+
+	for (px = seg->px_first; px <= seg->px_last; px++)
+		if (s390_iot_pte_valid(seg->batch->guest[px]))
+			return true;
+	return false;
+}
+
+/* Sync the range of @seg; its bucket's lock is held */
+static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
+{
+	struct s390_shadow *shadow = seg->shadow;
+	struct s390_shadow_batch *batch = seg->batch;
+	unsigned long *step, ste;
+	unsigned int px, tables = 1;
+	struct page *page;
+	int rc;
+
+	step = s390_iot_lookup_ste(shadow->root, shadow->top, seg->iova);
+	ste = step ? READ_ONCE(*step) : ZPCI_TABLE_INVALID;
+	if (s390_iot_entry_valid(ste))
+		seg->leaf = phys_to_virt(ste & ZPCI_STE_ADDR_MASK);
+
+	rc = s390_shadow_fetch_segment(seg);
+	if (rc < 0)
+		return rc;
+
+	if (!rc) {
+		if (!seg->leaf)
+			return 0;
+		/* The guest gave up the whole segment: so do we */
+		for (px = 0; px < ZPCI_PT_ENTRIES; px++)
+			if (s390_iot_pte_valid(seg->leaf[px]))
+				s390_shadow_segment_clear(seg, px);
+		s390_shadow_cut_leaf(shadow, batch, step, seg->iova);
+		seg->changed = true;
+		return 0;
+	}
+
+	if (!seg->leaf) {
+		if (unmap_only || !wants_any(seg))
+			return 0;
+		page = s390_shadow_alloc_leaf();
+		if (!page)
+			return -ENOMEM;
+		step = s390_iot_walk_ste(shadow->root, shadow->top, seg->iova,
+					 S390_SHADOW_GFP, &tables);
+		if (!step) {
+			__free_page(page);
+			tables--;
+		}
+		atomic64_add(tables, &shadow->tables);
+		if (!step)
+			return -ENOMEM;
+		seg->leaf = page_address(page);
+		WRITE_ONCE(*step, s390_iot_ste(page_to_phys(page)));
+	}
+
+	return segment_apply(seg, batch->guest, unmap_only);
+}
+
+/* Sync [@first, @last], which lies within one segment */
+static int segment_sync(struct s390_shadow *shadow,
+			struct s390_shadow_batch *batch, u64 first, u64 last,
+			bool unmap_only)
+{
+	struct s390_shadow_segment seg = {
+		.shadow = shadow,
+		.batch = batch,
+		.iova = first & S390_IOT_SEGMENT_MASK,
+		.bucket = s390_shadow_bucket(first),
+		.px_first = s390_iot_index(S390_IOT_PT, first),
+		.px_last = s390_iot_index(S390_IOT_PT, last),
+	};
+	struct s390_shadow_bucket *bucket = &shadow->buckets[seg.bucket];
+	int rc;
+
+	if (mutex_lock_killable(&bucket->lock))
+		return -EINTR;
+
+	rc = segment_sync_locked(&seg, unmap_only);
+	batch->steps--;
+	if (seg.changed)
+		s390_shadow_batch_count(shadow, batch, seg.bucket);
+	/*
+	 * Someone else has changed a segment of this bucket and not told the
+	 * function yet. Our caller may rely on what we found only after that.
+	 */
+	if (s390_shadow_unfinished(shadow, batch, seg.bucket))
+		s390_shadow_batch_cover(batch, first, last);
+
+	mutex_unlock(&bucket->lock);
+	return rc;
+}
+
+/*
+ * Wait for those who may have fetched guest entries before our caller began,
+ * and will write what they make of them after we looked.
+ */
+static int shadow_settle(struct s390_shadow *shadow)
+{
+	unsigned int i;
+
+	/* The guest stored its entries before; pairs with taking a lock */
+	smp_mb();
+	for (i = 0; i < S390_SHADOW_BUCKETS; i++) {
+		struct mutex *lock = &shadow->buckets[i].lock;
+
+		if (!mutex_is_locked(lock))
+			continue;
+		if (mutex_lock_killable(lock))
+			return -EINTR;
+		mutex_unlock(lock);
+	}
+	/* What they wrote is seen by our looks without a lock */
+	smp_mb();
+	return 0;
+}
+
+/*
+ * Sync from where the walk stands until its end, or until the caller is to have
+ * a say. What was done when it returns is behind &s390_shadow_walk.next.
+ */
+static int shadow_sync(struct s390_shadow *shadow,
+		       struct s390_shadow_batch **batchp,
+		       struct s390_shadow_walk *walk)
+{
+	u64 seg_last, start = walk->next, last = walk->last;
+	bool many = (start ^ last) & S390_IOT_SEGMENT_MASK;
+	int rc;
+
+	if (many) {
+		rc = shadow_settle(shadow);
+		if (rc)
+			return rc;
+	}
+
+	for (;;) {
+		struct s390_shadow_batch *batch = *batchp;
+
+		seg_last = s390_iot_span_last(S390_IOT_ST, walk->next);
+		rc = segment_sync(shadow, batch, walk->next,
+				  min(seg_last, last), walk->making_room);
+		/* Out of resources: go on, what follows may give some back */
+		if (rc == -ENOMEM)
+			walk->nomem = true;
+		else if (rc)
+			break;
+		rc = 0;
+		if (seg_last >= last) {
+			walk->next = last;
+			break;
+		}
+		walk->next = seg_last + 1;
+
+		if (batch->nr > S390_SHADOW_BATCH - ZPCI_PT_ENTRIES) {
+			rc = s390_shadow_batch_flush(shadow, batchp);
+			if (rc)
+				return rc;
+			batch = *batchp;
+		}
+		if (!s390_shadow_next_segment(shadow, batch, &walk->next, last)) {
+			walk->next = last;
+			break;
+		}
+		if (READ_ONCE(shadow->dead))
+			rc = -ENODEV;
+		else if (signal_pending(current))
+			rc = -EINTR;
+		else if (batch->steps <= 0)
+			rc = -EAGAIN;
+		if (rc)
+			break;
+		cond_resched();
+	}
+	/* Segments were passed over: was one of them given up just before? */
+	if (many && walk->next > start)
+		s390_shadow_cover_unfinished(shadow, *batchp, start,
+					     walk->next == last ?
+					     last : walk->next - 1);
+	return rc;
+}
+
+/* More tables than what is mapped can need? */
+static bool shadow_wants_pruning(struct s390_shadow *shadow)
+{
+	u64 used = atomic64_read(&shadow->leaves_used);
+
+	return atomic64_read(&shadow->tables) >
+	       S390_SHADOW_PRUNE_MIN + S390_SHADOW_PRUNE_FACTOR * used;
+}
+
+static void walk_anew(struct s390_shadow_walk *walk)
+{
+	walk->next = walk->first;
+	walk->nomem = false;
+}
+
+/*
+ * An earlier host refresh failed. If that was for want of resources below us,
+ * what the guest has given up since makes room there: so a pass takes that out
+ * first, before everything is refreshed.
+ */
+static int shadow_recover(struct s390_shadow *shadow,
+			  struct s390_shadow_walk *walk)
+{
+	int rc;
+
+	rc = s390_shadow_leave_limbo(shadow);
+	if (rc != -ENOMEM || walk->made_room)
+		return rc;
+	if (!walk->making_room) {
+		walk->making_room = true;
+		walk_anew(walk);
+	}
+	return 0;
+}
+
+/* A pass came to its end: was it the last? */
+static int shadow_end_pass(struct s390_shadow *shadow,
+			   struct s390_shadow_walk *walk)
+{
+	int rc;
+
+	if (walk->making_room) {
+		walk->making_room = false;
+		walk->made_room = true;
+		walk_anew(walk);
+		rc = s390_shadow_leave_limbo(shadow);
+		return rc ?: -EAGAIN;
+	}
+	if (!walk->nomem)
+		return 0;
+	if (walk->again)
+		return -ENOMEM;
+	/* See what the range has given back, and try once more */
+	walk->again = true;
+	walk_anew(walk);
+	return -EAGAIN;
+}
+
+static void shadow_account_result(struct s390_shadow *shadow, u64 iova, int rc)
+{
+	switch (rc) {
+	case -EAGAIN:
+		return;
+	case -EINTR:
+		atomic64_inc(&shadow->interrupted);
+		return;
+	case -ENOMEM:
+		atomic64_inc(&shadow->refused_nomem);
+		break;
+	case -EINVAL:
+		atomic64_inc(&shadow->refused_format);
+		break;
+	case -EFAULT:
+		atomic64_inc(&shadow->refused_memory);
+		break;
+	case -EIO:
+		atomic64_inc(&shadow->refused_host);
+		break;
+	}
+	atomic64_inc(&shadow->walks);
+	if (rc)
+		trace_s390_shadow_refuse(shadow->id, iova, rc);
+}
+
+/**
+ * s390_shadow_refresh() - mirror a range of the guest's I/O translation table
+ * @shadow: the shadow; the caller holds a reference
+ * @walk: set up by s390_shadow_walk_init()
+ *
+ * What RPCIT asks for. The range must lie within the aperture. Whatever the
+ * result, what was mirrored stays mirrored, and no page is accessible to the
+ * function that is not pinned.
+ *
+ * A large range takes many calls. Each does a bounded amount of work, so that
+ * the caller can drop the locks that others wait for, and at least some.
+ *
+ * Context: process context of the guest's owner; sleeps. May run on many CPUs
+ * at once. Fetches guest memory through the guest operations, so whatever they
+ * need to be held must be held.
+ * Return:
+ * * 0		- the host table equals the guest's table over the range
+ * * -EAGAIN	- there is more to do: call again with the same @walk
+ * * -EINTR	- a signal is pending: likewise, after it was handled
+ * * -ENOMEM	- out of memory, or a limit is reached, here or below us
+ * * -ENODEV	- the shadow was destroyed or its domain detached
+ * * -EINVAL	- an entry of the guest's table is malformed
+ * * -EFAULT	- the guest's table or a frame is not in guest memory
+ * * -EIO	- the host refresh failed
+ */
+int s390_shadow_refresh(struct s390_shadow *shadow,
+			struct s390_shadow_walk *walk)
+{
+	struct s390_shadow_batch *batch;
+	u64 next = walk->next;
+	int rc, rc_flush;
+
+	batch = s390_shadow_alloc_batch();
+	if (!batch) {
+		rc = -ENOMEM;
+		goto refuse;
+	}
+
+	down_read(&shadow->live);
+	if (shadow->dead) {
+		rc = -ENODEV;
+		goto out;
+	}
+	if (WARN_ON_ONCE(walk->first < shadow->cfg.pba ||
+			 walk->last > shadow->cfg.pal ||
+			 next < walk->first || next > walk->last ||
+			 offset_in_page(next))) {
+		rc = -EINVAL;
+		goto out;
+	}
+	if (READ_ONCE(shadow->stale)) {
+		rc = shadow_recover(shadow, walk);
+		if (rc)
+			goto out;
+	}
+
+	rc = shadow_sync(shadow, &batch, walk);
+	if (batch) {
+		rc_flush = s390_shadow_batch_flush(shadow, &batch);
+		if (!rc || rc == -EAGAIN)
+			rc = rc_flush ?: rc;
+	}
+	/* What can't be flushed while making room joins those in limbo */
+	if (rc == -ENOMEM && walk->making_room)
+		rc = walk->next < walk->last ? -EAGAIN : 0;
+	if (!rc)
+		rc = shadow_end_pass(shadow, walk);
+out:
+	up_read(&shadow->live);
+	if (batch && shadow_wants_pruning(shadow))
+		s390_shadow_prune(shadow, &batch);
+	s390_shadow_free_batch(shadow, batch);
+refuse:
+	shadow_account_result(shadow, next, rc);
+	return rc;
+}
+EXPORT_SYMBOL_GPL(s390_shadow_refresh);

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Withdrawal: a part of a guest's memory ceases to exist
+ *
+ * Invariant that this file keeps: when s390_shadow_withdraw() returns, the
+ * function can't reach the frames that were at the given guest addresses, and
+ * the shadow holds no pin on them for itself. It does not fail and does not
+ * allocate: it works with a batch that was set aside for it, and if the machine
+ * below does not refresh translations any more, the function loses the table.
+ */
+
+#include <linux/mm.h>
+#include <linux/sched.h>
+
+#include "s390-shadow.h"
+
+static void segment_withdraw(struct s390_shadow *shadow,
+			     struct s390_shadow_batch *batch, u64 iova,
+			     u64 gaddr, u64 last)
+{
+	struct s390_shadow_segment seg = {
+		.shadow = shadow,
+		.batch = batch,
+		.iova = iova,
+		.bucket = s390_shadow_bucket(iova),
+	};
+	struct s390_shadow_bucket *bucket = &shadow->buckets[seg.bucket];
+	unsigned long *step;
+	unsigned int px;
+	u64 *mirror;
+
+	mutex_lock(&bucket->lock);
+	step = s390_iot_lookup_ste(shadow->root, shadow->top, iova);
+	if (!s390_iot_entry_valid(READ_ONCE(*step)))
+		goto out;
+	seg.leaf = s390_iot_next(S390_IOT_ST, READ_ONCE(*step));
+	mirror = s390_shadow_mirror(seg.leaf);
+	for (px = 0; px < ZPCI_PT_ENTRIES; px++) {
+		u64 addr = mirror[px] & ZPCI_PTE_ADDR_MASK;
+
+		if (s390_iot_pte_valid(mirror[px]) && addr >= gaddr &&
+		    addr <= last)
+			s390_shadow_segment_clear(&seg, px);
+	}
+	if (seg.changed)
+		s390_shadow_batch_count(shadow, batch, seg.bucket);
+out:
+	mutex_unlock(&bucket->lock);
+}
+
+/* Flush the spare batch; false if that is not to be had */
+static bool withdraw_flush(struct s390_shadow *shadow)
+{
+	struct s390_shadow_batch *batch = shadow->spare;
+
+	return !s390_shadow_batch_flush(shadow, &batch) ||
+	       !s390_shadow_leave_limbo(shadow);
+}
+
+static bool withdraw_all(struct s390_shadow *shadow, u64 gaddr, u64 last)
+{
+	struct s390_shadow_batch *batch = shadow->spare;
+	u64 iova = shadow->cfg.pba & S390_IOT_SEGMENT_MASK;
+	u64 pal = shadow->cfg.pal;
+
+	s390_shadow_init_batch(batch);
+	while (s390_iot_find_ste(shadow->root, shadow->top, &iova, pal)) {
+		segment_withdraw(shadow, batch, iova, gaddr, last);
+		if (batch->nr > S390_SHADOW_BATCH - ZPCI_PT_ENTRIES &&
+		    !withdraw_flush(shadow))
+			return false;
+		iova = s390_iot_span_last(S390_IOT_ST, iova);
+		if (iova >= pal)
+			break;
+		iova++;
+		cond_resched();
+	}
+	/* The same frames in batches of others, whose refresh is to come */
+	s390_shadow_cover_unfinished(shadow, batch, shadow->cfg.pba, pal);
+	if (!withdraw_flush(shadow))
+		return false;
+	/* And in those whose refresh has failed */
+	return !READ_ONCE(shadow->stale) || !s390_shadow_leave_limbo(shadow);
+}
+
+/**
+ * s390_shadow_withdraw() - guest memory goes away
+ * @shadow: the shadow; the caller holds a reference
+ * @gaddr: first guest absolute address that goes
+ * @last: last guest absolute address that goes
+ *
+ * Takes the frames away from the function, whatever the guest's table says. If
+ * the guest refreshes a range with such a frame, it is pinned anew, which fails
+ * or finds what is there then. So the caller makes sure that from before the
+ * call on the pin operation does not find the memory that goes.
+ *
+ * Context: process; sleeps. Waits for refreshes in progress. May take the locks
+ * that s390_shadow_destroy() takes.
+ */
+void s390_shadow_withdraw(struct s390_shadow *shadow, u64 gaddr, u64 last)
+{
+	bool done = true;
+
+	mutex_lock(&shadow->withdraw_lock);
+	down_read(&shadow->live);
+	if (!shadow->dead)
+		done = withdraw_all(shadow, gaddr, last);
+	up_read(&shadow->live);
+	if (!done)
+		shadow->host_ops->abandon(shadow->host);
+	mutex_unlock(&shadow->withdraw_lock);
+}
+EXPORT_SYMBOL_GPL(s390_shadow_withdraw);
