@@ -31,7 +31,11 @@ struct s390_shadow_batch *s390_shadow_alloc_batch(void)
 
 	KUNIT_STATIC_STUB_REDIRECT(s390_shadow_alloc_batch);
 
-	batch = kmalloc(sizeof(*batch), S390_SHADOW_GFP);
+	/*
+	 * Not charged: a guest at the limit of its memory cgroup must be able
+	 * to give something back. There is one for each refresh in progress.
+	 */
+	batch = kmalloc(sizeof(*batch), S390_SHADOW_GFP & ~__GFP_ACCOUNT);
 	if (!batch)
 		return NULL;
 	s390_shadow_init_batch(batch);

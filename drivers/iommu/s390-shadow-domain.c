@@ -27,7 +27,8 @@
  * shadow->live (see s390-shadow.c) -> locks of the guest operations. Callers of
  * s390_shadow_create() and _destroy() hold no lock of the IOMMU core. The leaf
  * zdev->ioat_lock keeps a hot reset, which can't take attach_lock, from
- * registering a table that is about to be freed.
+ * registering a table that is about to be freed, and a refresh from reaching the
+ * function while it has no table.
  */
 
 #include <linux/pci.h>
@@ -41,6 +42,11 @@
 /* Status of MPCIFC: not now, for instance because a table is registered */
 #define ZPCI_MOD_ST_SEQUENCE	24
 
+static u64 shadow_iota(struct s390_shadow *shadow)
+{
+	return s390_iot_iota(shadow->top, virt_to_phys(shadow->root));
+}
+
 /* Called by a refresh, which holds shadow->live: the domain is claimed */
 static int shadow_domain_refresh(void *host, u64 start, u64 size)
 {
@@ -48,30 +54,32 @@ static int shadow_domain_refresh(void *host, u64 start, u64 size)
 	struct zpci_dev *zdev = to_zpci_dev(shadow->dev);
 
 	atomic64_inc(&shadow->domain->ctrs.sync_rpcits);
-	return zpci_refresh_trans((u64)zdev->fh << 32, start, size);
+	return zpci_refresh_dma_table(zdev, shadow_iota(shadow), start, size);
 }
 
 /*
- * Make the function translate with @table, for addresses up to @limit, and with
- * nothing else.
+ * Make the function translate with the table of @iota, for addresses up to
+ * @limit, and with nothing else.
  *
  * Return: 0, or -EIO if the function has no table now: it is disabled, in error
- * or gone. When it is enabled again it gets @table by zpci_register_dma_table().
+ * or gone. When it is enabled again it gets this one by
+ * zpci_register_dma_table().
  */
-static int shadow_switch_table(struct zpci_dev *zdev, unsigned long *table,
-			       enum s390_iot_level level, u64 limit)
+static int shadow_switch_table(struct zpci_dev *zdev, u64 iota, u64 limit)
 {
 	u8 status;
 	int cc;
 
 	lockdep_assert_held(&zdev->attach_lock);
 
-	guard(mutex)(&zdev->ioat_lock);
-	zpci_unregister_ioat(zdev, 0);
-	zdev->dma_iota = s390_iot_iota(level, virt_to_phys(table));
-	zdev->dma_limit = limit;
-	cc = zpci_register_ioat(zdev, 0, zdev->start_dma, limit,
-				zdev->dma_iota, &status);
+	scoped_guard(rwsem_write, &zdev->ioat_lock) {
+		zpci_unregister_ioat(zdev, 0);
+		zdev->dma_iota = iota;
+		zdev->dma_limit = limit;
+		cc = zpci_register_ioat(zdev, 0, zdev->start_dma, limit, iota,
+					&status);
+		zdev->ioat_registered = !cc;
+	}
 	if (!cc)
 		return 0;
 	/*
@@ -87,9 +95,11 @@ static int shadow_switch_table(struct zpci_dev *zdev, unsigned long *table,
 static void shadow_switch_back(struct zpci_dev *zdev,
 			       struct s390_domain *s390_domain)
 {
+	u64 iota = s390_iot_iota(S390_IOT_RT,
+				 virt_to_phys(s390_domain->dma_table));
+
 	/* On failure the function has no table at all: as good */
-	shadow_switch_table(zdev, s390_domain->dma_table, S390_IOT_RT,
-			    zdev->end_dma);
+	shadow_switch_table(zdev, iota, zdev->end_dma);
 }
 
 static int shadow_claim(struct s390_domain *s390_domain, struct zpci_dev *zdev,
@@ -224,7 +234,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 		goto fail_unclaim;
 	}
 
-	rc = shadow_switch_table(zdev, shadow->root, top, cfg->pal);
+	rc = shadow_switch_table(zdev, shadow_iota(shadow), cfg->pal);
 	if (rc) {
 		shadow_switch_back(zdev, s390_domain);
 		goto fail_unclaim;

@@ -25,8 +25,8 @@
  *
  * What a guest can make the host spend: each valid host entry is charged as a
  * locked page, and there are no more tables than a constant plus a multiple of
- * the page tables in use (s390-shadow-prune.c). A batch for each refresh in
- * progress comes on top. Tables and batches are charged to the memory cgroup.
+ * the page tables in use (s390-shadow-prune.c), all charged to the memory
+ * cgroup. A batch for each refresh in progress comes on top.
  *
  * Lock order: withdraw_lock -> live -> bucket->lock -> (locks of the guest ops,
  * mmap_lock); live -> limbo_lock. Bucket locks do not nest.

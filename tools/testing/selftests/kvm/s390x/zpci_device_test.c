@@ -305,8 +305,16 @@ TEST_F(zpci_device, register_twice)
 
 TEST_F(zpci_device, aperture)
 {
+	struct vfio_device_info_cap_zpci_ioat *cap;
 	struct zpci_vm *m = &self->m;
-	u64 start = m->vfio.start_dma, end = m->vfio.end_dma;
+	u64 start, end;
+
+	cap = (void *)vfio_zpci_cap(&m->vfio, VFIO_DEVICE_INFO_CAP_ZPCI_IOAT);
+	ASSERT_NE(NULL, cap);
+	start = cap->start_dma;
+	/* The guest's region-third table reaches no farther */
+	end = min_t(u64, cap->end_dma, (1UL << 42) - 1);
+	free(cap);
 
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, m->pba + 1, m->pal));
@@ -332,10 +340,14 @@ TEST_F(zpci_device, anchor)
 		int err;
 	} cases[] = {
 		{ 0x800, 0, EOPNOTSUPP },	/* translation not enabled */
-		{ 0x1c, 0x00, EOPNOTSUPP },	/* segment table */
-		{ 0x1c, 0x08, EOPNOTSUPP },	/* region-second table */
-		{ 0x1c, 0x0c, EOPNOTSUPP },	/* region-first table */
+		{ 0x1c, 0x00, EINVAL },		/* segment table: too small */
+		{ 0x1c, 0x04, 0 },		/* region-third table */
+		{ 0x1c, 0x08, 0 },		/* region-second table */
+		{ 0x1c, 0x0c, 0 },		/* region-first table */
 		{ 0x1c, 0x10, EOPNOTSUPP },	/* no table, one area */
+		{ 0x1c, 0x14, EOPNOTSUPP },
+		{ 0x1c, 0x18, EOPNOTSUPP },
+		{ 0x1c, 0x1c, EOPNOTSUPP },	/* page table */
 	};
 	struct zpci_vm *m = &self->m;
 	struct kvm_s390_zpci_ioat ioat = {
@@ -354,6 +366,9 @@ TEST_F(zpci_device, anchor)
 					    KVM_DEV_S390_ZPCI_IOAT_REG,
 					    &ioat)) {
 			TH_LOG("IOTA 0x%llx", ioat.iota);
+		}
+		if (!cases[i].err) {
+			EXPECT_EQ(0, zpci_vm_deregister(m));
 		}
 	}
 }
