@@ -61,6 +61,7 @@ void s390_shadow_init_batch(struct s390_shadow_batch *batch)
 	for (i = 0; i < ARRAY_SIZE(batch->window); i++) {
 		batch->window[i].gaddr = 0;
 		batch->window[i].nr = 0;
+		batch->window[i].whole = 0;
 	}
 }
 

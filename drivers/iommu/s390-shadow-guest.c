@@ -2,11 +2,19 @@
 /*
  * The guest's side of a shadow: fetching and judging its translation table
  *
- * Invariants that this file keeps: an entry is fetched once and only the copy
- * is judged; protection is combined down the levels; what is fetched without
- * the lock of a segment decides solely whether the segment is looked at.
+ * Invariants that this file keeps: an entry that counts is fetched once, as a
+ * whole, and only the copy is judged; protection is combined down the levels;
+ * what is fetched without the lock of a segment decides solely whether the
+ * segment is looked at.
+ *
+ * To fetch entries one by one costs more than to read them in bulk, and nearly
+ * all are as they were. So they are read in bulk, and what does not look as it
+ * was, or leads the way to other tables, is fetched. If what was read in bulk
+ * equals the mirror although it is a mixture of two values, the guest is storing
+ * this very entry, and will refresh it.
  */
 
+#include <linux/bitmap.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
@@ -18,7 +26,7 @@ static int guest_entry(struct s390_shadow *shadow, enum s390_iot_level level,
 {
 	u64 gaddr = origin + s390_iot_index(level, iova) * sizeof(*entry);
 
-	return shadow->ops->read(shadow->guest, gaddr, entry, 1);
+	return shadow->ops->fetch(shadow->guest, gaddr, entry, 1);
 }
 
 static u64 shadow_guest_root(const struct s390_shadow *shadow, bool *prot)
@@ -27,33 +35,63 @@ static u64 shadow_guest_root(const struct s390_shadow *shadow, bool *prot)
 	return shadow->cfg.iota & PAGE_MASK;
 }
 
-/* Reduce guest page table entries to address and combined protection */
-static int normalize_ptes(u64 *ptes, unsigned int first, unsigned int last,
-			  bool prot)
+/* Reduce a guest page table entry to address and combined protection */
+static bool normalize_pte(u64 *pte, bool prot)
 {
-	unsigned int px;
+	u64 addr;
 
-	for (px = first; px <= last; px++) {
-		bool p = prot;
-		u64 addr;
+	switch (s390_iot_decode(S390_IOT_PT, *pte, &addr, &prot)) {
+	case S390_IOT_FRAME:
+		*pte = s390_iot_pte(addr, prot);
+		return true;
+	case S390_IOT_INVALID:
+		*pte = ZPCI_PTE_INVALID;
+		return true;
+	default:
+		return false;
+	}
+}
 
-		switch (s390_iot_decode(S390_IOT_PT, ptes[px], &addr, &p)) {
-		case S390_IOT_FRAME:
-			ptes[px] = s390_iot_pte(addr, p);
-			break;
-		case S390_IOT_INVALID:
-			ptes[px] = ZPCI_PTE_INVALID;
-			break;
-		default:
-			return -EINVAL;
-		}
+/* Fetch the range's entries of the guest's page table at @pto */
+static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
+{
+	struct s390_shadow *shadow = seg->shadow;
+	DECLARE_BITMAP(changed, ZPCI_PT_ENTRIES);
+	u64 *want = seg->batch->guest;
+	unsigned int px, first, end;
+	u64 *mirror, now;
+	int rc;
+
+	rc = shadow->ops->read(shadow->guest, pto + seg->px_first * sizeof(u64),
+			       &want[seg->px_first],
+			       seg->px_last - seg->px_first + 1);
+	if (rc)
+		return rc;
+
+	bitmap_zero(changed, ZPCI_PT_ENTRIES);
+	mirror = seg->leaf ? s390_shadow_mirror(seg->leaf) : NULL;
+	for (px = seg->px_first; px <= seg->px_last; px++) {
+		now = mirror ? mirror[px] : ZPCI_PTE_INVALID;
+		if (!normalize_pte(&want[px], prot) || want[px] != now)
+			__set_bit(px, changed);
+	}
+
+	for_each_set_bitrange(first, end, changed, ZPCI_PT_ENTRIES) {
+		rc = shadow->ops->fetch(shadow->guest,
+					pto + first * sizeof(u64), &want[first],
+					end - first);
+		if (rc)
+			return rc;
+		for (px = first; px < end; px++)
+			if (!normalize_pte(&want[px], prot))
+				return -EINVAL;
 	}
 	return 0;
 }
 
 /**
  * s390_shadow_fetch_segment() - what does the guest want of a segment?
- * @seg: the segment; the lock of its bucket is held
+ * @seg: the segment with its leaf, if it has one; the lock of its bucket is held
  *
  * Fetches all entries from the topmost table down and leaves those of the range
  * in &s390_shadow_batch.guest, reduced to address and combined protection or to
@@ -94,13 +132,7 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 		return rc;
 	switch (s390_iot_decode(S390_IOT_ST, entry, &addr, &prot)) {
 	case S390_IOT_TABLE:
-		rc = shadow->ops->read(shadow->guest,
-				       addr + seg->px_first * sizeof(u64),
-				       &want[seg->px_first],
-				       seg->px_last - seg->px_first + 1);
-		if (!rc)
-			rc = normalize_ptes(want, seg->px_first, seg->px_last,
-					    prot);
+		rc = fetch_ptes(seg, addr, prot);
 		return rc ?: 1;
 	case S390_IOT_FRAME:
 		for (px = seg->px_first; px <= seg->px_last; px++)
@@ -135,8 +167,32 @@ static int peek_entry(struct s390_shadow *shadow, enum s390_iot_level level,
 			return rc;
 		win->gaddr = gaddr;
 		win->nr = nr;
+		win->whole = 0;
 	}
 	*entry = win->entry[(gaddr - win->gaddr) / sizeof(u64)];
+	return 0;
+}
+
+/*
+ * The walk is about to follow the entry at @gaddr, which is in the window: make
+ * sure that it is not half an old one, half a new one. What the entry says about
+ * itself, valid or not, is in one byte and needs no such care.
+ */
+static int peek_whole(struct s390_shadow *shadow, enum s390_iot_level level,
+		      struct s390_shadow_batch *batch, u64 gaddr, u64 *entry)
+{
+	struct s390_shadow_window *win = &batch->window[level - S390_IOT_ST];
+	unsigned int i = (gaddr - win->gaddr) / sizeof(u64);
+	int rc;
+
+	BUILD_BUG_ON(S390_SHADOW_WINDOW > 8 * sizeof(win->whole));
+	if (!(win->whole & BIT(i))) {
+		rc = shadow->ops->fetch(shadow->guest, gaddr, &win->entry[i], 1);
+		if (rc)
+			return rc;
+		win->whole |= BIT(i);
+	}
+	*entry = win->entry[i];
 	return 0;
 }
 
@@ -160,6 +216,11 @@ static enum s390_iot_kind peek(struct s390_shadow *shadow,
 		if (peek_entry(shadow, level, batch, gaddr, &entry))
 			return S390_IOT_MALFORMED;
 		kind = s390_iot_decode(level, entry, &addr, &prot);
+		if (kind == S390_IOT_TABLE && level > S390_IOT_ST) {
+			if (peek_whole(shadow, level, batch, gaddr, &entry))
+				return S390_IOT_MALFORMED;
+			kind = s390_iot_decode(level, entry, &addr, &prot);
+		}
 		if (kind != S390_IOT_TABLE || level == S390_IOT_ST)
 			return kind;
 	}

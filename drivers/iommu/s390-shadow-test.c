@@ -65,6 +65,10 @@ struct fixture {
 
 	/* Host page table entries that the function remembers */
 	u64 tlb[NR_IOVAS];
+	/* Guest address of an entry that is read with bits of another */
+	u64 torn;
+	u64 torn_bits;
+
 	bool lost_table;
 	bool abandoned;
 	unsigned int refresh_calls;
@@ -214,6 +218,19 @@ static int fake_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	return 0;
 }
 
+/* In bulk, a doubleword that the guest stores may be half old and half new */
+static int fake_read_in_bulk(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
+{
+	struct fixture *f = guest;
+	int rc = fake_read(guest, gaddr, dst, nr);
+	unsigned int i;
+
+	for (i = 0; !rc && i < nr; i++)
+		if (f->torn && gaddr + i * sizeof(u64) == f->torn)
+			dst[i] ^= f->torn_bits;
+	return rc;
+}
+
 static long fake_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 		     struct page **pages)
 {
@@ -278,7 +295,8 @@ static void fake_uncharge(void *guest, unsigned long nr)
 }
 
 static const struct s390_shadow_guest_ops fake_guest_ops = {
-	.read = fake_read,
+	.read = fake_read_in_bulk,
+	.fetch = fake_read,
 	.pin = fake_pin,
 	.unpin = fake_unpin,
 	.charge = fake_charge,
@@ -1257,11 +1275,12 @@ static void sizes(struct kunit *test)
 	/*
 	 * All entries of the topmost table, and of one table of each level
 	 * below at either end, in windows, of which each of the four frames of
-	 * a table may cut one in two; and the two segments.
+	 * a table may cut one in two; and what leads to the two segments,
+	 * fetched once more as a whole.
 	 */
 	KUNIT_EXPECT_LE(test, f->calls[FAIL_READ],
 			(2 * c->guest_top - 1) *
-			(ZPCI_TABLE_ENTRIES / S390_SHADOW_WINDOW + 4) + 20);
+			(ZPCI_TABLE_ENTRIES / S390_SHADOW_WINDOW + 4) + 40);
 
 	guest_links(f, c->guest_top, high, FRAME_HIGH);
 	*guest_table(f, FRAME_RT, ZPCI_TABLE_ENTRIES - 1) = ZPCI_TABLE_INVALID;
@@ -1269,6 +1288,42 @@ static void sizes(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, host_maps(f, low));
 	KUNIT_EXPECT_FALSE(test, host_maps(f, high));
 	KUNIT_EXPECT_EQ(test, pinned(f), 1);
+}
+
+/* What is read while the guest stores it is one of the two values */
+static void torn(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA + 1, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+
+	/* A page table entry with the address of a third one, or malformed */
+	for (i = 0; i < 2; i++) {
+		guest_maps(f, 0, FRAME_DATA + 2 + i, false);
+		f->torn = gaddr_of(FRAME_PT);
+		f->torn_bits = i ? *guest_pte(f, 0) : 0xf000;
+		KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+		expect_host(f, 0, FRAME_DATA + 2 + i, false);
+		KUNIT_EXPECT_EQ(test, pinned(f), 2);
+	}
+	/* A region table entry that leads to where there is nothing */
+	f->torn = gaddr_of(FRAME_RT) +
+		  s390_iot_index(S390_IOT_RT, IOVA) * sizeof(u64);
+	f->torn_bits = gaddr_of(FRAME_ST) ^ gaddr_of(FRAME_LARGE);
+	memset64(guest_table(f, FRAME_LARGE, 0), ZPCI_TABLE_INVALID,
+		 ZPCI_TABLE_ENTRIES / 4);
+	memset64(guest_table(f, FRAME_LARGE + 1, 0), ZPCI_TABLE_INVALID,
+		 ZPCI_TABLE_ENTRIES / 4);
+	guest_maps(f, 5, FRAME_DATA + 8, false);
+	guest_maps(f, ZPCI_PT_ENTRIES + 5, FRAME_DATA + 9, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	expect_host(f, 5, FRAME_DATA + 8, false);
+	expect_host(f, ZPCI_PT_ENTRIES + 5, FRAME_DATA + 9, false);
+	KUNIT_EXPECT_EQ(test, pinned(f), 4);
 }
 
 /* A guest whose tables lead in circles does not hold us up for ever */
@@ -1648,6 +1703,7 @@ static struct kunit_case shadow_test_cases[] = {
 	KUNIT_CASE(teardown_in_limbo),
 	KUNIT_CASE_PARAM(fail_nth, fail_case_gen_params),
 	KUNIT_CASE_PARAM(sizes, size_case_gen_params),
+	KUNIT_CASE(torn),
 	KUNIT_CASE(endless_table),
 	KUNIT_CASE(limit_in_long_walk),
 	KUNIT_CASE(pruning),

@@ -89,11 +89,13 @@ struct s390_shadow_bucket {
  * struct s390_shadow_window - guest table entries fetched ahead
  * @gaddr: guest absolute address of the first entry
  * @nr: number of entries
+ * @whole: bit n: entry n was fetched as a whole
  * @entry: copies of the entries
  */
 struct s390_shadow_window {
 	u64 gaddr;
 	unsigned int nr;
+	u32 whole;
 	u64 entry[S390_SHADOW_WINDOW];
 };
 

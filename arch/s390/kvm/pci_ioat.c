@@ -123,11 +123,9 @@ struct ioat_reg {
  * Called from an RPCIT intercept: inside a read section of kvm->srcu, which
  * keeps the memslots, and in the process whose memory the guest's is.
  *
- * Other CPUs of the guest may store into the table at any time. All uaccess
- * functions, get_user() too, fetch user memory with MVCOS, and each byte once.
- * That an aligned doubleword is not seen half old, half new is what the walk of
- * guest DAT tables relies on as well (deref_table() in gaccess.c). The shadow
- * judges nothing but the copy.
+ * Other CPUs of the guest may store into the table at any time. This fetches with
+ * MVCOS, like all of the uaccess functions, which is not bound to fetch a
+ * doubleword in one go.
  */
 static int ioat_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 {
@@ -135,6 +133,51 @@ static int ioat_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 
 	return kvm_read_guest_page(reg->kvm, gpa_to_gfn(gaddr), dst,
 				   offset_in_page(gaddr), nr * sizeof(*dst));
+}
+
+/*
+ * LG fetches an aligned doubleword as one, as observed by other CPUs. It takes
+ * the secondary-space mode to get at user memory with it, as in
+ * arch_futex_atomic_op_inuser() and cmpxchg_user_key().
+ */
+static int fetch_user(u64 *val, const u64 __user *uaddr)
+{
+	int rc = -EFAULT;
+	u64 tmp;
+
+	asm volatile(
+		"	sacf	256\n"
+		"0:	lg	%[tmp],0(%[uaddr])\n"
+		"1:	lhi	%[rc],0\n"
+		"2:	sacf	768\n"
+		EX_TABLE(0b, 2b)
+		EX_TABLE(1b, 2b)
+		: [rc] "+d" (rc), [tmp] "=d" (tmp)
+		: [uaddr] "a" (uaddr)
+		: "memory");
+	if (!rc)
+		*val = tmp;
+	return rc;
+}
+
+/* Called in the same context as ioat_read() */
+static int ioat_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
+{
+	struct ioat_reg *reg = guest;
+	const u64 __user *uaddr;
+	unsigned long hva;
+	unsigned int i;
+	int rc = 0;
+
+	hva = gfn_to_hva_prot(reg->kvm, gpa_to_gfn(gaddr), NULL);
+	if (kvm_is_error_hva(hva))
+		return -EFAULT;
+	uaddr = (const u64 __user *)(hva + offset_in_page(gaddr));
+
+	might_fault();
+	for (i = 0; i < nr && !rc; i++)
+		rc = fetch_user(&dst[i], &uaddr[i]);
+	return rc;
 }
 
 static void ioat_count_pinned(struct kvm *kvm, long nr)
@@ -232,6 +275,7 @@ static void ioat_uncharge(void *guest, unsigned long nr)
 
 static const struct s390_shadow_guest_ops ioat_guest_ops = {
 	.read = ioat_read,
+	.fetch = ioat_fetch,
 	.pin = ioat_pin,
 	.unpin = ioat_unpin,
 	.charge = ioat_charge,
