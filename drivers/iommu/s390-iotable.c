@@ -258,8 +258,8 @@ unsigned long *s390_iot_walk_pte(unsigned long *root, enum s390_iot_level top,
  *
  * Takes time in proportion to the tables that exist, not to the range.
  *
- * Context: any; needs no lock. Tables that appear or vanish meanwhile may be
- * seen or not.
+ * Context: process; needs no lock but what keeps tables from being freed. Those
+ * that appear meanwhile may be seen or not.
  * Return: true if there is such an address
  */
 bool s390_iot_find_ste(unsigned long *root, enum s390_iot_level top, u64 *iova,
@@ -281,6 +281,7 @@ bool s390_iot_find_ste(unsigned long *root, enum s390_iot_level top, u64 *iova,
 			}
 			table = s390_iot_next(level, entry);
 		}
+		cond_resched();
 		/* The rest of a table of this level without starting anew */
 		skip = s390_iot_span_last(level, addr);
 		while (skip < last &&

@@ -225,6 +225,56 @@ static int shadow_host_refresh(struct s390_shadow *shadow, u64 first, u64 last)
 	return rc;
 }
 
+static bool batch_is_empty(const struct s390_shadow_batch *batch)
+{
+	return !batch->nr && list_empty(&batch->leaves) && !batch->tables &&
+	       !batch->buckets;
+}
+
+/* Put into @into what @batch holds; false if there is no room */
+static bool batch_merge(struct s390_shadow *shadow,
+			struct s390_shadow_batch *into,
+			struct s390_shadow_batch *batch)
+{
+	u64 both = into->buckets & batch->buckets;
+	unsigned int i;
+
+	if (into->nr + batch->nr > ARRAY_SIZE(into->old))
+		return false;
+	memcpy(&into->old[into->nr], batch->old,
+	       batch->nr * sizeof(batch->old[0]));
+	into->nr += batch->nr;
+	list_splice_init(&batch->leaves, &into->leaves);
+	s390_shadow_move_tables(batch, into);
+	/* One batch counts once in a bucket */
+	for (i = 0; both; i++, both >>= 1)
+		if (both & 1)
+			atomic_dec(&shadow->buckets[i].unflushed);
+	into->buckets |= batch->buckets;
+	return true;
+}
+
+/*
+ * The host refresh of @batch has failed. What a guest can bring about again and
+ * again must not cost a batch each time, so the batches in limbo are filled.
+ */
+static void batch_to_limbo(struct s390_shadow *shadow,
+			   struct s390_shadow_batch *batch)
+{
+	struct s390_shadow_batch *into;
+
+	mutex_lock(&shadow->limbo_lock);
+	WRITE_ONCE(shadow->stale, true);
+	into = list_first_entry_or_null(&shadow->limbo,
+					struct s390_shadow_batch, node);
+	if (batch_is_empty(batch) ||
+	    (into && batch_merge(shadow, into, batch)))
+		s390_shadow_free_batch(shadow, batch);
+	else
+		list_add(&batch->node, &shadow->limbo);
+	mutex_unlock(&shadow->limbo_lock);
+}
+
 /**
  * s390_shadow_batch_flush() - host refresh, then release
  * @shadow: the shadow; &s390_shadow.live is held
@@ -253,10 +303,7 @@ int s390_shadow_batch_flush(struct s390_shadow *shadow,
 		return 0;
 	}
 
-	mutex_lock(&shadow->limbo_lock);
-	list_add(&batch->node, &shadow->limbo);
-	WRITE_ONCE(shadow->stale, true);
-	mutex_unlock(&shadow->limbo_lock);
+	batch_to_limbo(shadow, batch);
 	*batchp = NULL;
 	return rc;
 }

@@ -209,6 +209,7 @@ static enum s390_iot_kind peek(struct s390_shadow *shadow,
 	u64 addr, gaddr, entry;
 	bool prot;
 
+	/* Protection does not matter here */
 	addr = shadow_guest_root(shadow, &prot);
 	for (;; level--) {
 		*levelp = level;

@@ -30,6 +30,11 @@ static void batch_add_table(struct s390_shadow_batch *batch,
 	batch->tables = table;
 }
 
+static unsigned long *next_table(const unsigned long *table)
+{
+	return (unsigned long *)(table[0] & ZPCI_RTE_ADDR_MASK);
+}
+
 /**
  * s390_shadow_free_tables() - free the segment and region tables of a batch
  * @shadow: the shadow
@@ -42,11 +47,29 @@ void s390_shadow_free_tables(struct s390_shadow *shadow,
 	unsigned long *next;
 
 	for (; table; table = next) {
-		next = (unsigned long *)(table[0] & ZPCI_RTE_ADDR_MASK);
+		next = next_table(table);
 		s390_iot_free_table(table);
 		atomic64_dec(&shadow->tables);
 	}
 	batch->tables = NULL;
+}
+
+/**
+ * s390_shadow_move_tables() - from one batch to another
+ * @from: has no segment and region tables afterwards
+ * @to: has them on top of its own
+ */
+void s390_shadow_move_tables(struct s390_shadow_batch *from,
+			     struct s390_shadow_batch *to)
+{
+	unsigned long *table = from->tables;
+	unsigned long *next;
+
+	for (; table; table = next) {
+		next = next_table(table);
+		batch_add_table(to, table);
+	}
+	from->tables = NULL;
 }
 
 /*
@@ -114,7 +137,7 @@ void s390_shadow_prune(struct s390_shadow *shadow,
 		if (down_write_killable(&shadow->live))
 			return;
 	}
-	if (!shadow->dead) {
+	if (!READ_ONCE(shadow->dead)) {
 		prune_table(shadow, batch, shadow->root, shadow->top, 0);
 		/* On failure the tables wait in limbo, like anything else */
 		s390_shadow_batch_flush(shadow, batchp);

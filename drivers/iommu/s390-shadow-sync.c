@@ -94,9 +94,18 @@ static void shadow_account_pinned(struct s390_shadow *shadow, unsigned int nr)
 		;
 }
 
+/* What the guest has replaced by what can't be mapped is not to be kept */
+static void segment_clear_run(struct s390_shadow_segment *seg, unsigned int px,
+			      unsigned int nr)
+{
+	for (; nr; px++, nr--)
+		if (s390_iot_pte_valid(seg->leaf[px]))
+			s390_shadow_segment_clear(seg, px);
+}
+
 /*
  * Map entries @px to @px + @nr - 1, which name consecutive guest frames with
- * the same protection. What can't be pinned is left invalid.
+ * the same protection and are charged. What can't be pinned is left invalid.
  */
 static int segment_map_run(struct s390_shadow_segment *seg, const u64 *want,
 			   unsigned int px, unsigned int nr)
@@ -111,20 +120,15 @@ static int segment_map_run(struct s390_shadow_segment *seg, const u64 *want,
 		bool prot = want[px] & ZPCI_TABLE_PROTECTED;
 
 		n = min_t(unsigned int, nr, ARRAY_SIZE(pages));
-		seg->batch->steps--;
-		rc = shadow->ops->charge(shadow->guest, n);
-		if (rc)
-			goto fail;
+		seg->batch->steps -= n;
 		got = shadow->ops->pin(shadow->guest,
 				       want[px] & ZPCI_PTE_ADDR_MASK, n, !prot,
 				       pages);
-		if (got < (long)n)
-			shadow->ops->uncharge(shadow->guest,
-					      n - max(got, 0L));
 		if (got <= 0) {
 			rc = got ?: -EFAULT;
 			goto fail;
 		}
+		seg->charged -= got;
 		shadow_account_pinned(shadow, got);
 		for (i = 0; i < got; i++)
 			segment_set(seg, px + i,
@@ -136,11 +140,14 @@ static int segment_map_run(struct s390_shadow_segment *seg, const u64 *want,
 	return 0;
 
 fail:
-	/* The function must not keep what the guest has replaced */
-	for (i = 0; i < nr; i++)
-		if (s390_iot_pte_valid(seg->leaf[px + i]))
-			s390_shadow_segment_clear(seg, px + i);
+	segment_clear_run(seg, px, nr);
 	return rc;
+}
+
+/* Is the entry one that is to be mapped? */
+static bool is_new(u64 want, u64 mirror)
+{
+	return want != mirror && s390_iot_pte_valid(want);
 }
 
 /* Bring the host entries of the range to what the guest wants */
@@ -148,29 +155,44 @@ static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
 			 bool unmap_only)
 {
 	u64 *mirror = s390_shadow_mirror(seg->leaf);
-	unsigned int px, nr;
-	int rc, ret = 0;
+	struct s390_shadow *shadow = seg->shadow;
+	unsigned int px, nr, total = 0;
+	int rc, charge_rc, ret = 0;
 
 	/* First give back, so that limits do not stand in the way */
-	for (px = seg->px_first; px <= seg->px_last; px++)
-		if (!s390_iot_pte_valid(want[px]) &&
-		    s390_iot_pte_valid(mirror[px]))
+	for (px = seg->px_first; px <= seg->px_last; px++) {
+		if (is_new(want[px], mirror[px]))
+			total++;
+		else if (!s390_iot_pte_valid(want[px]) &&
+			 s390_iot_pte_valid(mirror[px]))
 			s390_shadow_segment_clear(seg, px);
-	if (unmap_only)
+	}
+	if (unmap_only || !total)
 		return 0;
+
+	/* All of them at once: to charge takes a lock that page faults want */
+	charge_rc = shadow->ops->charge(shadow->guest, total);
+	seg->charged = charge_rc ? 0 : total;
 
 	for (px = seg->px_first; px <= seg->px_last; px += nr) {
 		nr = 1;
-		if (want[px] == mirror[px] || !s390_iot_pte_valid(want[px]))
+		if (!is_new(want[px], mirror[px]))
 			continue;
 		while (px + nr <= seg->px_last &&
-		       want[px + nr] != mirror[px + nr] &&
+		       is_new(want[px + nr], mirror[px + nr]) &&
 		       want[px + nr] == want[px] + ((u64)nr << PAGE_SHIFT))
 			nr++;
-		rc = segment_map_run(seg, want, px, nr);
+		if (charge_rc) {
+			segment_clear_run(seg, px, nr);
+			rc = charge_rc;
+		} else {
+			rc = segment_map_run(seg, want, px, nr);
+		}
 		if (rc)
 			ret = ret ?: rc;
 	}
+	if (seg->charged)
+		shadow->ops->uncharge(shadow->guest, seg->charged);
 	return ret;
 }
 
@@ -296,6 +318,24 @@ static int shadow_settle(struct s390_shadow *shadow)
 }
 
 /*
+ * Find the next segment to sync. If nothing is to be mapped, because there are
+ * no resources for it, only what we have can give some back: then the guest's
+ * table, which may be endless, is not looked at.
+ */
+static bool walk_next(struct s390_shadow *shadow,
+		      struct s390_shadow_batch *batch,
+		      struct s390_shadow_walk *walk)
+{
+	if (walk->making_room || walk->nomem) {
+		batch->steps--;
+		return s390_iot_find_ste(shadow->root, shadow->top,
+					 &walk->next, walk->last);
+	}
+	return s390_shadow_next_segment(shadow, batch, &walk->next,
+					walk->last);
+}
+
+/*
  * Sync from where the walk stands until its end, or until the caller is to have
  * a say. What was done when it returns is behind &s390_shadow_walk.next.
  */
@@ -318,13 +358,15 @@ static int shadow_sync(struct s390_shadow *shadow,
 
 		seg_last = s390_iot_span_last(S390_IOT_ST, walk->next);
 		rc = segment_sync(shadow, batch, walk->next,
-				  min(seg_last, last), walk->making_room);
-		/* Out of resources: go on, what follows may give some back */
-		if (rc == -ENOMEM)
+				  min(seg_last, last),
+				  walk->making_room || walk->nomem);
+		if (rc == -ENOMEM && !walk->again) {
+			/* What follows may give some back */
 			walk->nomem = true;
-		else if (rc)
+			rc = 0;
+		}
+		if (rc)
 			break;
-		rc = 0;
 		if (seg_last >= last) {
 			walk->next = last;
 			break;
@@ -337,7 +379,7 @@ static int shadow_sync(struct s390_shadow *shadow,
 				return rc;
 			batch = *batchp;
 		}
-		if (!s390_shadow_next_segment(shadow, batch, &walk->next, last)) {
+		if (!walk_next(shadow, batch, walk)) {
 			walk->next = last;
 			break;
 		}
@@ -345,7 +387,7 @@ static int shadow_sync(struct s390_shadow *shadow,
 			rc = -ENODEV;
 		else if (signal_pending(current))
 			rc = -EINTR;
-		else if (batch->steps <= 0)
+		else if (batch->steps <= 0 || rwsem_is_contended(&shadow->live))
 			rc = -EAGAIN;
 		if (rc)
 			break;
@@ -364,6 +406,9 @@ static bool shadow_wants_pruning(struct s390_shadow *shadow)
 {
 	u64 used = atomic64_read(&shadow->leaves_used);
 
+	/* Those that await a host refresh can't be helped */
+	if (READ_ONCE(shadow->stale))
+		return false;
 	return atomic64_read(&shadow->tables) >
 	       S390_SHADOW_PRUNE_MIN + S390_SHADOW_PRUNE_FACTOR * used;
 }
@@ -384,13 +429,13 @@ static int shadow_recover(struct s390_shadow *shadow,
 {
 	int rc;
 
+	if (walk->making_room)
+		return 0;
 	rc = s390_shadow_leave_limbo(shadow);
 	if (rc != -ENOMEM || walk->made_room)
 		return rc;
-	if (!walk->making_room) {
-		walk->making_room = true;
-		walk_anew(walk);
-	}
+	walk->making_room = true;
+	walk_anew(walk);
 	return 0;
 }
 
@@ -409,8 +454,6 @@ static int shadow_end_pass(struct s390_shadow *shadow,
 	}
 	if (!walk->nomem)
 		return 0;
-	if (walk->again)
-		return -ENOMEM;
 	/* See what the range has given back, and try once more */
 	walk->again = true;
 	walk_anew(walk);
@@ -481,8 +524,12 @@ int s390_shadow_refresh(struct s390_shadow *shadow,
 		goto refuse;
 	}
 
-	down_read(&shadow->live);
-	if (shadow->dead) {
+	/* Whoever waits to write may wait for a page fault of someone else's */
+	if (down_read_killable(&shadow->live)) {
+		rc = -EINTR;
+		goto free;
+	}
+	if (READ_ONCE(shadow->dead)) {
 		rc = -ENODEV;
 		goto out;
 	}
@@ -514,6 +561,7 @@ out:
 	up_read(&shadow->live);
 	if (batch && shadow_wants_pruning(shadow))
 		s390_shadow_prune(shadow, &batch);
+free:
 	s390_shadow_free_batch(shadow, batch);
 refuse:
 	shadow_account_result(shadow, next, rc);

@@ -4,9 +4,9 @@
  *
  * Invariant that this file keeps: when s390_shadow_withdraw() returns, the
  * function can't reach the frames that were at the given guest addresses, and
- * the shadow holds no pin on them for itself. It does not fail and does not
- * allocate: it works with a batch that was set aside for it, and if the machine
- * below does not refresh translations any more, the function loses the table.
+ * none of them is pinned. It does not fail and does not allocate: it works with
+ * a batch that was set aside for it, and if the machine below does not refresh
+ * translations any more, the function loses the table.
  */
 
 #include <linux/mm.h>
@@ -103,11 +103,14 @@ void s390_shadow_withdraw(struct s390_shadow *shadow, u64 gaddr, u64 last)
 
 	mutex_lock(&shadow->withdraw_lock);
 	down_read(&shadow->live);
-	if (!shadow->dead)
+	if (!READ_ONCE(shadow->dead))
 		done = withdraw_all(shadow, gaddr, last);
 	up_read(&shadow->live);
 	if (!done)
 		shadow->host_ops->abandon(shadow->host);
+	/* Others may still hold in their hands what they have taken out */
+	down_write(&shadow->live);
+	up_write(&shadow->live);
 	mutex_unlock(&shadow->withdraw_lock);
 }
 EXPORT_SYMBOL_GPL(s390_shadow_withdraw);

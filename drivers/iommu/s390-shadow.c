@@ -29,7 +29,9 @@
  * cgroup. A batch for each refresh in progress comes on top.
  *
  * Lock order: withdraw_lock -> live -> bucket->lock -> (locks of the guest ops,
- * mmap_lock); live -> limbo_lock. Bucket locks do not nest.
+ * mmap_lock); live -> limbo_lock -> locks of the host ops and of the guest ops.
+ * Bucket locks do not nest. The abandon operation is called with withdraw_lock
+ * held and takes attach_lock of the function (s390-shadow-domain.c).
  */
 
 #include <linux/device.h>
@@ -159,9 +161,13 @@ EXPORT_SYMBOL_GPL(s390_shadow_frame_sizes);
 void s390_shadow_stats(struct s390_shadow *shadow,
 		       struct s390_shadow_stats *stats)
 {
+	/* First, so that the difference is never negative */
+	u64 unmapped = atomic64_read(&shadow->unmapped);
+
+	smp_rmb();
 	*stats = (struct s390_shadow_stats) {
 		.mapped = atomic64_read(&shadow->mapped),
-		.unmapped = atomic64_read(&shadow->unmapped),
+		.unmapped = unmapped,
 		.pinned = atomic64_read(&shadow->pinned),
 		.pinned_peak = atomic64_read(&shadow->pinned_peak),
 		.refreshes = atomic64_read(&shadow->refreshes),

@@ -27,8 +27,8 @@ struct s390_domain;
 
 /*
  * Steps after which a refresh returns to its caller, who holds locks that others
- * may wait for. A segment that is synced and one look for the next are a step
- * each, and so are PIN_CHUNK pages that are pinned.
+ * may wait for. A segment that is synced, a look for the next, and a page that
+ * is to be pinned are a step each.
  */
 #define S390_SHADOW_STEPS	2048
 
@@ -141,6 +141,7 @@ struct s390_shadow_batch {
  * @px_first: page table index of the first entry of the range
  * @px_last: page table index of the last entry of the range (inclusive)
  * @leaf: shadow page table of the segment, or NULL
+ * @charged: pages that are charged and not pinned yet
  * @changed: something was changed that awaits the host refresh
  */
 struct s390_shadow_segment {
@@ -151,6 +152,7 @@ struct s390_shadow_segment {
 	unsigned int px_first;
 	unsigned int px_last;
 	unsigned long *leaf;
+	unsigned int charged;
 	bool changed;
 };
 
@@ -320,6 +322,8 @@ void s390_shadow_segment_clear(struct s390_shadow_segment *seg,
 /* s390-shadow-prune.c */
 void s390_shadow_prune(struct s390_shadow *shadow,
 		       struct s390_shadow_batch **batchp);
+void s390_shadow_move_tables(struct s390_shadow_batch *from,
+			     struct s390_shadow_batch *to);
 void s390_shadow_free_tables(struct s390_shadow *shadow,
 			     struct s390_shadow_batch *batch);
 

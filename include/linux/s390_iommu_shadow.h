@@ -22,12 +22,13 @@ struct zpci_dev;
 /**
  * struct s390_shadow_guest_ops - how a shadow reaches the guest's memory
  *
- * All operations but @unpin and @uncharge are called from s390_shadow_refresh()
- * only, in the context of its caller, and may sleep. @unpin and @uncharge are
- * also called from s390_shadow_withdraw() and when the shadow is torn down: from
- * s390_shadow_destroy() or from whoever detaches the domain (VFIO, iommufd, removal of the function), in
- * process context, with locks of the IOMMU core held. They may sleep, must not
- * fail and must not take a lock under which IOMMU API functions are called.
+ * @read, @fetch, @pin and @charge are called from s390_shadow_refresh() only, in
+ * the context of its caller, and may sleep. @unpin and @uncharge are also called
+ * from s390_shadow_withdraw() and when the shadow is torn down: from
+ * s390_shadow_destroy() or from whoever detaches the domain (VFIO, iommufd,
+ * removal of the function), in process context, with locks of the IOMMU core
+ * held. They may sleep, must not fail and must not take a lock under which IOMMU
+ * API functions are called.
  *
  * The pointer @guest that was given to s390_shadow_create() must stay valid
  * until s390_shadow_destroy() has returned.

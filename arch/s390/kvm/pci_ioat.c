@@ -56,6 +56,13 @@
 #define RPCIT_STATUS_SHIFT	24
 #define RPCIT_ST_NO_RESOURCES	16UL
 
+/*
+ * A guest may map the same frame for as many I/O addresses as it likes, and each
+ * pin of a page adds GUP_PIN_COUNTING_BIAS to its reference count. Leave some for
+ * others, to whom an overflow would not be forgiven.
+ */
+#define IOAT_MAX_PAGE_REFS	(INT_MAX / 2)
+
 /* Why an RPCIT goes to user space; see struct kvm_s390_zpci_ioat_stats */
 enum user_reason {
 	USER_RANGE,
@@ -201,7 +208,7 @@ static long ioat_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 	gfn_t gfn = gpa_to_gfn(gaddr);
 	bool writable;
 	unsigned long hva;
-	long rc;
+	long rc, i;
 
 	slot = gfn_to_memslot(reg->kvm, gfn);
 	hva = gfn_to_hva_memslot_prot(slot, gfn, &writable);
@@ -213,6 +220,13 @@ static long ioat_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 
 	/* Without FOLL_WRITE, FOLL_LONGTERM resolves copy-on-write just as well */
 	rc = pin_user_pages_fast(hva, nr, gup_flags, pages);
+	for (i = 0; i < rc; i++)
+		if (page_ref_count(pages[i]) > IOAT_MAX_PAGE_REFS)
+			break;
+	if (i < rc) {
+		unpin_user_pages(&pages[i], rc - i);
+		rc = i ?: -ENOMEM;
+	}
 	if (rc > 0) {
 		ioat_count_pinned(reg->kvm, rc);
 		return rc;
@@ -607,20 +621,21 @@ void kvm_s390_ioat_flush_memslot(struct kvm *kvm,
 static int ioat_range(struct ioat_reg *reg, u64 start, u64 len,
 		      struct s390_shadow_walk *walk)
 {
-	u64 end = start + len;
-	u64 last;
+	u64 first = max(start, reg->pba);
+	u64 last = start + len - 1;
 
-	if (end < start || end < reg->pba || start > reg->pal)
+	/* Ends beyond the last address, below the aperture, or begins above */
+	if ((len && last < start) || start > reg->pal ||
+	    (start < reg->pba && reg->pba - start > len))
 		return -ERANGE;
 
 	/* Nothing to do if the range is empty or ends where the aperture starts */
-	start = max(start, reg->pba);
-	if (end <= start)
+	if (!len || last < first)
 		return 0;
-	last = min(end - 1, reg->pal);
+	last = min(last, reg->pal);
 
 	/* Whole frames: the aperture starts and ends with one */
-	s390_shadow_walk_init(walk, start & PAGE_MASK, last | ~PAGE_MASK);
+	s390_shadow_walk_init(walk, first & PAGE_MASK, last | ~PAGE_MASK);
 	return 1;
 }
 
@@ -811,10 +826,12 @@ static bool rpcit_is_next(struct kvm_vcpu *vcpu, struct kvm_s390_rpcit *rpcit)
  * Context: Process context of the thread that runs @vcpu, before interruptions
  * are delivered to it, with vcpu->mutex held.
  *
- * Return: 0 if the guest is to be entered, or -EINTR if a signal is pending
+ * Return: 0 if the guest is to be entered, -EINTR if a signal is pending, or
+ * -EREMOTE if the instruction is for user space and the exit was prepared
  */
 int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu)
 {
+	struct kvm_s390_sie_block *sie_block = vcpu->arch.sie_block;
 	struct kvm_s390_rpcit *rpcit = &vcpu->arch.rpcit;
 	struct ioat_reg *reg;
 	int rc;
@@ -844,9 +861,21 @@ int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu)
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		return rc;
 	}
-	/* Anything for user space shows again when the guest executes it */
-	if (ioat_complete(vcpu, reg, rpcit->reg1, rc))
-		kvm_s390_forward_psw(vcpu, rpcit->ilen);
+	kvm_s390_forward_psw(vcpu, rpcit->ilen);
+	if (ioat_complete(vcpu, reg, rpcit->reg1, rc)) {
+		rc = 0;
+	} else {
+		/* The intercept as it was: the guest has not been entered since */
+		ioat_count_user(vcpu, reg, rc);
+		vcpu->run->exit_reason = KVM_EXIT_S390_SIEIC;
+		vcpu->run->s390_sieic.icptcode = sie_block->icptcode;
+		vcpu->run->s390_sieic.ipa = sie_block->ipa;
+		vcpu->run->s390_sieic.ipb = sie_block->ipb;
+		rc = -EREMOTE;
+	}
+	ioat_reg_put(reg);
+	rpcit->reg_id = 0;
+	return rc;
 
 forget_reg:
 	ioat_reg_put(reg);
