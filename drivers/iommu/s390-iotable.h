@@ -175,6 +175,19 @@ static inline unsigned int s390_iot_type(enum s390_iot_level level)
 }
 
 /**
+ * s390_iot_in_dtsm() - does a function take tables of a level?
+ * @level: level of the table, not S390_IOT_PT
+ * @dtsm: mask of designation types that CLP gives for the function; type 0 is
+ *	  the leftmost bit: QEMU's ZPCI_DTSM, 0x40, is region-third alone
+ *
+ * Return: true if it does
+ */
+static inline bool s390_iot_in_dtsm(enum s390_iot_level level, u8 dtsm)
+{
+	return dtsm & (0x80 >> s390_iot_type(level));
+}
+
+/**
  * s390_iot_rte() - compose a region table entry
  * @level: level of the region table
  * @origin: absolute address of a table of the next lower level, of full length

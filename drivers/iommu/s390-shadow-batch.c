@@ -200,9 +200,24 @@ void s390_shadow_cover_unfinished(struct s390_shadow *shadow,
 	}
 }
 
+static int shadow_call_refresh(struct s390_shadow *shadow, u64 first, u64 last)
+{
+	u64 size = last - first + 1;
+	int rc;
+
+	/* The size of all addresses is no number of 64 bits */
+	if (!size) {
+		size = 1ULL << 63;
+		rc = shadow->host_ops->refresh(shadow->host, first, size);
+		if (rc)
+			return rc;
+		first = size;
+	}
+	return shadow->host_ops->refresh(shadow->host, first, size);
+}
+
 static int shadow_host_refresh(struct s390_shadow *shadow, u64 first, u64 last)
 {
-	u64 size = shadow->cfg.pal - shadow->cfg.pba + 1;
 	int rc;
 
 	/* Tables reach beyond the aperture, and there is nothing to forget */
@@ -210,15 +225,15 @@ static int shadow_host_refresh(struct s390_shadow *shadow, u64 first, u64 last)
 	last = min(last, shadow->cfg.pal);
 
 	atomic64_inc(&shadow->refreshes);
-	rc = shadow->host_ops->refresh(shadow->host, first, last - first + 1);
+	rc = shadow_call_refresh(shadow, first, last);
 	if (rc == -ENOMEM) {
 		/*
 		 * The hypervisor below us ran out of mappings. Let it look at
 		 * everything, so that it finds those that it can give up.
 		 */
 		atomic64_inc(&shadow->refreshes);
-		rc = shadow->host_ops->refresh(shadow->host, shadow->cfg.pba,
-					       size);
+		rc = shadow_call_refresh(shadow, shadow->cfg.pba,
+					 shadow->cfg.pal);
 	}
 	if (rc)
 		atomic64_inc(&shadow->refresh_errors);

@@ -26,9 +26,9 @@
  * Lock order: group->mutex of the IOMMU core -> zdev->attach_lock ->
  * shadow->live (see s390-shadow.c) -> locks of the guest operations. Callers of
  * s390_shadow_create() and _destroy() hold no lock of the IOMMU core. The leaf
- * zdev->ioat_lock keeps a hot reset, which can't take attach_lock, from
- * registering a table that is about to be freed, and a refresh from reaching the
- * function while it has no table.
+ * zdev->ioat_lock (arch/s390/pci/pci.c) keeps a hot reset, which can't take
+ * attach_lock, from registering a table that is about to be freed, and a refresh
+ * from reaching the function while it has no table.
  */
 
 #include <linux/pci.h>
@@ -39,15 +39,12 @@
 #include "s390-iommu.h"
 #include "s390-shadow.h"
 
-/* Status of MPCIFC: not now, for instance because a table is registered */
-#define ZPCI_MOD_ST_SEQUENCE	24
-
 static u64 shadow_iota(struct s390_shadow *shadow)
 {
 	return s390_iot_iota(shadow->top, virt_to_phys(shadow->root));
 }
 
-/* Called by a refresh, which holds shadow->live: the domain is claimed */
+/* Called with shadow->live held, while the shadow is not dead: domain is set */
 static int shadow_domain_refresh(void *host, u64 start, u64 size)
 {
 	struct s390_shadow *shadow = host;
@@ -57,40 +54,6 @@ static int shadow_domain_refresh(void *host, u64 start, u64 size)
 	return zpci_refresh_dma_table(zdev, shadow_iota(shadow), start, size);
 }
 
-/*
- * Make the function translate with the table of @iota, for addresses up to
- * @limit, and with nothing else.
- *
- * Return: 0, or -EIO if the function has no table now: it is disabled, in error
- * or gone. When it is enabled again it gets this one by
- * zpci_register_dma_table().
- */
-static int shadow_switch_table(struct zpci_dev *zdev, u64 iota, u64 limit)
-{
-	u8 status;
-	int cc;
-
-	lockdep_assert_held(&zdev->attach_lock);
-
-	scoped_guard(rwsem_write, &zdev->ioat_lock) {
-		zpci_unregister_ioat(zdev, 0);
-		zdev->dma_iota = iota;
-		zdev->dma_limit = limit;
-		cc = zpci_register_ioat(zdev, 0, zdev->start_dma, limit, iota,
-					&status);
-		zdev->ioat_registered = !cc;
-	}
-	if (!cc)
-		return 0;
-	/*
-	 * Registered still, right after it was unregistered: that leaves no
-	 * other way to keep the function from what it has.
-	 */
-	if (WARN_ON_ONCE(cc == 1 && status == ZPCI_MOD_ST_SEQUENCE))
-		zpci_disable_device(zdev);
-	return -EIO;
-}
-
 /* Give the function the table of its domain again */
 static void shadow_switch_back(struct zpci_dev *zdev,
 			       struct s390_domain *s390_domain)
@@ -98,8 +61,11 @@ static void shadow_switch_back(struct zpci_dev *zdev,
 	u64 iota = s390_iot_iota(S390_IOT_RT,
 				 virt_to_phys(s390_domain->dma_table));
 
-	/* On failure the function has no table at all: as good */
-	shadow_switch_table(zdev, iota, zdev->end_dma);
+	/*
+	 * If the function does not accept it, because it is disabled or in error,
+	 * it has no table at all. That is as good, and a reset gives it this one.
+	 */
+	zpci_set_dma_table(zdev, iota, zdev->start_dma, zdev->end_dma);
 }
 
 static int shadow_claim(struct s390_domain *s390_domain, struct zpci_dev *zdev,
@@ -201,8 +167,12 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 	if (cfg->pba < zdev->start_dma || cfg->pal > zdev->max_dma)
 		return ERR_PTR(-EINVAL);
 
-	/* Whatever the guest's table is, ours need not be larger than this */
-	while (s390_iot_last(top) < cfg->pal)
+	/*
+	 * Whatever the guest's table is, ours need not be larger than this. The
+	 * largest that the function takes reaches max_dma.
+	 */
+	while (s390_iot_last(top) < cfg->pal ||
+	       (top > S390_IOT_RT && !s390_iot_in_dtsm(top, zdev->dtsm)))
 		top++;
 	shadow = s390_shadow_engine_create(cfg, top, ops, guest,
 					   &shadow_domain_host_ops, NULL,
@@ -234,8 +204,9 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 		goto fail_unclaim;
 	}
 
-	rc = shadow_switch_table(zdev, shadow_iota(shadow), cfg->pal);
+	rc = zpci_set_dma_table(zdev, shadow_iota(shadow), cfg->pba, cfg->pal);
 	if (rc) {
+		rc = -EIO;
 		shadow_switch_back(zdev, s390_domain);
 		goto fail_unclaim;
 	}
@@ -300,23 +271,28 @@ void s390_shadow_domain_detached(struct s390_domain *s390_domain)
  * @zdev: the function, in whose debugfs directory they are
  * @m: where to print
  *
- * Context: process; sleeps. Prints nothing if no shadow has claimed the
- * function's domain.
+ * Prints nothing if no shadow has claimed the function's domain.
+ *
+ * Context: process; sleeps, perhaps for a detach that waits for refreshes
+ * Return: 0, or -EINTR if a signal came while waiting
  */
-void s390_shadow_show(struct zpci_dev *zdev, struct seq_file *m)
+int s390_shadow_show(struct zpci_dev *zdev, struct seq_file *m)
 {
 	struct iommu_domain *domain;
 	struct s390_shadow *shadow = NULL;
 	struct s390_shadow_stats stats;
 
-	guard(mutex)(&zdev->attach_lock);
+	if (mutex_lock_interruptible(&zdev->attach_lock))
+		return -EINTR;
 	domain = zdev->s390_domain;
 	if (domain && domain->type == IOMMU_DOMAIN_UNMANAGED)
 		shadow = to_s390_domain(domain)->shadow;
+	if (shadow)
+		s390_shadow_stats(shadow, &stats);
+	mutex_unlock(&zdev->attach_lock);
 	if (!shadow)
-		return;
+		return 0;
 
-	s390_shadow_stats(shadow, &stats);
 	seq_puts(m, "Shadow of a guest's I/O address space:\n");
 	seq_printf(m, "%26s:\t%llu\n", "Frames mapped now",
 		   stats.mapped - stats.unmapped);
@@ -341,4 +317,5 @@ void s390_shadow_show(struct zpci_dev *zdev, struct seq_file *m)
 		   stats.refused_host);
 	seq_printf(m, "%26s:\t%llu\n", "Interrupted by a signal",
 		   stats.interrupted);
+	return 0;
 }

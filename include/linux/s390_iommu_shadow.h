@@ -171,7 +171,7 @@ int s390_shadow_refresh(struct s390_shadow *shadow,
 void s390_shadow_withdraw(struct s390_shadow *shadow, u64 gaddr, u64 last);
 void s390_shadow_stats(struct s390_shadow *shadow,
 		       struct s390_shadow_stats *stats);
-void s390_shadow_show(struct zpci_dev *zdev, struct seq_file *m);
+int s390_shadow_show(struct zpci_dev *zdev, struct seq_file *m);
 u32 s390_shadow_designations(void);
 u64 s390_shadow_frame_sizes(void);
 

@@ -41,6 +41,7 @@
  *
  *   zdev->kzdev_lock -> kvm->lock -> kvm->arch.zpci_dev_lock
  *     -> locks of the shadow and the IOMMU core -> mmap_lock
+ *   kvm->slots_lock -> kvm->arch.zpci_dev_lock
  *
  * kvm->arch.zpci_dev_lock protects the bindings in both directions. release is
  * called with kvm->lock held and must not take kzdev_lock. kzdev_list_lock is a
