@@ -42,6 +42,13 @@ struct s390_shadow_batch *s390_shadow_alloc_batch(void)
 	return batch;
 }
 
+static void batch_cover_nothing(struct s390_shadow_batch *batch)
+{
+	batch->refresh = false;
+	batch->first = U64_MAX;
+	batch->last = 0;
+}
+
 /**
  * s390_shadow_init_batch() - make a batch empty
  * @batch: the batch; what it may have held is forgotten
@@ -54,9 +61,7 @@ void s390_shadow_init_batch(struct s390_shadow_batch *batch)
 	INIT_LIST_HEAD(&batch->leaves);
 	batch->tables = NULL;
 	batch->buckets = 0;
-	batch->refresh = false;
-	batch->first = U64_MAX;
-	batch->last = 0;
+	batch_cover_nothing(batch);
 	batch->steps = S390_SHADOW_STEPS;
 	for (i = 0; i < ARRAY_SIZE(batch->window); i++) {
 		batch->window[i].gaddr = 0;
@@ -150,9 +155,7 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 		if (batch->buckets & 1)
 			atomic_dec_return_release(&shadow->buckets[i].unflushed);
 
-	batch->refresh = false;
-	batch->first = U64_MAX;
-	batch->last = 0;
+	batch_cover_nothing(batch);
 }
 
 /**
@@ -246,7 +249,7 @@ static bool batch_is_empty(const struct s390_shadow_batch *batch)
 	       !batch->buckets;
 }
 
-/* Put into @into what @batch holds; false if there is no room */
+/* Move into @into what @batch holds; false if there is no room */
 static bool batch_merge(struct s390_shadow *shadow,
 			struct s390_shadow_batch *into,
 			struct s390_shadow_batch *batch)
@@ -259,6 +262,7 @@ static bool batch_merge(struct s390_shadow *shadow,
 	memcpy(&into->old[into->nr], batch->old,
 	       batch->nr * sizeof(batch->old[0]));
 	into->nr += batch->nr;
+	batch->nr = 0;
 	list_splice_init(&batch->leaves, &into->leaves);
 	s390_shadow_move_tables(batch, into);
 	/* One batch counts once in a bucket */
@@ -266,6 +270,7 @@ static bool batch_merge(struct s390_shadow *shadow,
 		if (both & 1)
 			atomic_dec(&shadow->buckets[i].unflushed);
 	into->buckets |= batch->buckets;
+	batch->buckets = 0;
 	return true;
 }
 
@@ -283,10 +288,13 @@ static void batch_to_limbo(struct s390_shadow *shadow,
 	into = list_first_entry_or_null(&shadow->limbo,
 					struct s390_shadow_batch, node);
 	if (batch_is_empty(batch) ||
-	    (into && batch_merge(shadow, into, batch)))
+	    (into && batch_merge(shadow, into, batch))) {
+		/* The spare one is going to be used again, unfreed */
+		batch_cover_nothing(batch);
 		s390_shadow_free_batch(shadow, batch);
-	else
+	} else {
 		list_add(&batch->node, &shadow->limbo);
+	}
 	mutex_unlock(&shadow->limbo_lock);
 }
 

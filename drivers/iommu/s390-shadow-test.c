@@ -1389,6 +1389,71 @@ static void limit_in_long_walk(struct kunit *test)
 		expect_host(f, i, FRAME_DATA + 8 + i, false);
 }
 
+/*
+ * At its limit, a guest whose tables lead in circles gets its answer soon: not
+ * after all that it wants to have mapped was found again and again
+ */
+static void limit_in_endless_table(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++) {
+		*guest_table(f, FRAME_RT, i) =
+			s390_iot_rte(S390_IOT_RT, gaddr_of(FRAME_ST));
+		*guest_table(f, FRAME_ST, i) = s390_iot_ste(gaddr_of(FRAME_PT));
+	}
+	guest_maps(f, 3, FRAME_DATA, false);
+	f->charge_limit = 100;
+	start_shadow(f, true);
+	f->refresh_calls = 0;
+	KUNIT_EXPECT_EQ(test, refresh_all(f), -ENOMEM);
+	KUNIT_EXPECT_LE(test, f->refresh_calls, 3);
+	KUNIT_EXPECT_LE(test, f->calls[FAIL_READ], 4 * S390_SHADOW_STEPS);
+	KUNIT_EXPECT_EQ(test, pinned(f), 100);
+
+	/* And what it gives back can be used again */
+	guest_unmaps(f, 3);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+}
+
+static unsigned int batches_in_limbo(struct fixture *f)
+{
+	struct list_head *node;
+	unsigned int nr = 0;
+
+	list_for_each(node, &f->shadow->limbo)
+		nr++;
+	return nr;
+}
+
+/* A guest can't have the kernel pile up what waits for a host refresh */
+static void limbo_is_filled(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	start_shadow(f, false);
+	for (i = 0; i < NR_IOVAS; i++)
+		guest_maps(f, i, FRAME_DATA, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	f->fail_op = FAIL_REFRESH;
+	f->fail_nth = 1;
+	f->fail_all = true;
+	f->fail_rc = -ENOMEM;
+	for (i = 0; i < NR_IOVAS; i++) {
+		guest_unmaps(f, i);
+		KUNIT_EXPECT_EQ(test, refresh(f, i, 1), -ENOMEM);
+		KUNIT_EXPECT_EQ(test, batches_in_limbo(f), 1);
+	}
+	KUNIT_EXPECT_EQ(test, pinned(f), NR_IOVAS);
+	f->fail_op = FAIL_NONE;
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+	KUNIT_EXPECT_EQ(test, batches_in_limbo(f), 0);
+}
+
 /* A guest that maps here and there leaves no trail of empty tables */
 static void pruning(struct kunit *test)
 {
@@ -1559,6 +1624,42 @@ static void withdraw_fails(struct kunit *test)
 	}
 }
 
+/*
+ * What is withdrawn joins what waits already, and the batch that carried it is
+ * used again
+ */
+static void withdraw_into_limbo(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	unsigned int i;
+
+	start_shadow(f, true);
+	for (i = 0; i < NR_IOVAS; i++)
+		guest_maps(f, i, FRAME_DATA + (i >= 100), false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	for (i = 0; i < 100; i++)
+		guest_unmaps(f, i);
+	f->fail_op = FAIL_REFRESH;
+	f->fail_nth = 1;
+	f->fail_all = true;
+	f->fail_rc = -EIO;
+	f->calls[FAIL_REFRESH] = 0;
+	KUNIT_EXPECT_EQ(test, refresh(f, 0, 100), -EIO);
+	KUNIT_EXPECT_EQ(test, pinned(f), NR_IOVAS);
+
+	function_looks_up_all(f);
+	f->fail_all = false;
+	f->calls[FAIL_REFRESH] = 0;
+	s390_shadow_withdraw(f->shadow, gaddr_of(FRAME_DATA + 1),
+			     gaddr_of(FRAME_DATA + 2) - 1);
+	KUNIT_EXPECT_GT(test, f->calls[FAIL_REFRESH], 1);
+	KUNIT_EXPECT_FALSE(test, f->abandoned);
+	KUNIT_EXPECT_EQ(test, pinned(f), 0);
+	for (i = 0; i < S390_SHADOW_BUCKETS; i++)
+		KUNIT_EXPECT_EQ(test, atomic_read(&f->shadow->buckets[i].unflushed),
+				0);
+}
+
 /* Withdrawal makes sure of what others have taken out and not finished */
 static void withdraw_unfinished(struct kunit *test)
 {
@@ -1663,9 +1764,8 @@ static void config_check(struct kunit *test)
 	cfg.iota = GUEST_BASE | ZPCI_IOTA_RFTO_FLAG;
 	cfg.pal = U64_MAX;
 	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), 0);
-	/* A length of 2^64 is not to be told to the host */
 	cfg.pba = 0;
-	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
+	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), 0);
 	cfg = good;
 	cfg.pba += 1;
 	KUNIT_EXPECT_EQ(test, s390_shadow_config_check(&cfg), -EINVAL);
@@ -1708,6 +1808,9 @@ static struct kunit_case shadow_test_cases[] = {
 	KUNIT_CASE(limit_in_long_walk),
 	KUNIT_CASE(pruning),
 	KUNIT_CASE(pruning_in_limbo),
+	KUNIT_CASE(limit_in_endless_table),
+	KUNIT_CASE(limbo_is_filled),
+	KUNIT_CASE(withdraw_into_limbo),
 	KUNIT_CASE(withdraw),
 	KUNIT_CASE(withdraw_much),
 	KUNIT_CASE(withdraw_fails),

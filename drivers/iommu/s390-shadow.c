@@ -111,8 +111,7 @@ void s390_shadow_cut_leaf(struct s390_shadow *shadow,
  * Context: any
  * Return: 0, -EOPNOTSUPP if translation is not enabled in the IOTA or the
  * designation type is not supported, -EINVAL if the aperture is empty or not
- * made of whole 4 KiB frames, if its length does not fit in 64 bits, or if the
- * table can't reach its end
+ * made of whole 4 KiB frames, or if the table can't reach its end
  */
 int s390_shadow_config_check(const struct s390_shadow_config *cfg)
 {
@@ -121,7 +120,7 @@ int s390_shadow_config_check(const struct s390_shadow_config *cfg)
 	if (top == S390_IOT_PT)
 		return -EOPNOTSUPP;
 	if (offset_in_page(cfg->pba) || !PAGE_ALIGNED(cfg->pal + 1) ||
-	    cfg->pba > cfg->pal || cfg->pal - cfg->pba == U64_MAX ||
+	    cfg->pba > cfg->pal ||
 	    cfg->pal > s390_iot_last(top))
 		return -EINVAL;
 	return 0;
@@ -308,7 +307,7 @@ void s390_shadow_engine_teardown(struct s390_shadow *shadow)
 		s390_shadow_batch_release(shadow, batch);
 		s390_shadow_free_batch(shadow, batch);
 	}
-	shadow->stale = false;
+	WRITE_ONCE(shadow->stale, false);
 out:
 	up_write(&shadow->live);
 }
