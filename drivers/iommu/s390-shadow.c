@@ -163,6 +163,7 @@ void s390_shadow_stats(struct s390_shadow *shadow,
 	/* First, so that the difference is never negative */
 	u64 unmapped = atomic64_read(&shadow->unmapped);
 
+	/* Pairs with the bucket's lock: under it a page is mapped, then unmapped */
 	smp_rmb();
 	*stats = (struct s390_shadow_stats) {
 		.mapped = atomic64_read(&shadow->mapped),

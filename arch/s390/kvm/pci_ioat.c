@@ -152,8 +152,7 @@ static int fetch_user(u64 *val, const u64 __user *uaddr)
 	int rc = -EFAULT;
 	u64 tmp;
 
-	asm volatile(
-		"	sacf	256\n"
+	asm volatile("	sacf	256\n"
 		"0:	lg	%[tmp],0(%[uaddr])\n"
 		"1:	lhi	%[rc],0\n"
 		"2:	sacf	768\n"

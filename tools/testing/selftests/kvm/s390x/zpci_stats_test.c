@@ -92,38 +92,48 @@ static s64 debugfs_stat(const char *name)
 }
 
 /* The RPCITs that all know of */
-#define EXPECT_RPCITS(kernel, user, nores) do {				\
-	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(&self->m);	\
-									\
-	EXPECT_EQ(kernel, s.rpcits);					\
-	EXPECT_EQ(user, s.rpcits_user);					\
-	EXPECT_EQ(nores, s.rpcits_nores);				\
-	EXPECT_EQ(s.rpcits_user, s.user_range + s.user_format +		\
-		  s.user_memory + s.user_host + s.user_gone);		\
-	EXPECT_EQ(kernel, vcpu_stat(self->vcpu_fd, "rpcit_kernel"));	\
-	EXPECT_EQ(user, vcpu_stat(self->vcpu_fd, "rpcit_user"));	\
-	EXPECT_EQ(nores, vcpu_stat(self->vcpu_fd, "rpcit_nores"));	\
-} while (0)
+static void expect_rpcits(struct __test_metadata *_metadata,
+			  struct zpci_vm *m, int vcpu_fd, u64 kernel, u64 user,
+			  u64 nores)
+{
+	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(m);
+
+	EXPECT_EQ(kernel, s.rpcits);
+	EXPECT_EQ(user, s.rpcits_user);
+	EXPECT_EQ(nores, s.rpcits_nores);
+	EXPECT_EQ(s.rpcits_user, s.user_range + s.user_format +
+		  s.user_memory + s.user_host + s.user_gone);
+	EXPECT_EQ(kernel, vcpu_stat(vcpu_fd, "rpcit_kernel"));
+	EXPECT_EQ(user, vcpu_stat(vcpu_fd, "rpcit_user"));
+	EXPECT_EQ(nores, vcpu_stat(vcpu_fd, "rpcit_nores"));
+}
+
+#define EXPECT_RPCITS(...) \
+	expect_rpcits(_metadata, &self->m, self->vcpu_fd, __VA_ARGS__)
 
 /* The frames that all know of */
-#define EXPECT_FRAMES(now, peak) do {					\
-	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(&self->m);	\
-	struct kvm_vm *vm = self->m.guest.vm;				\
-									\
-	EXPECT_EQ(now, s.pinned);					\
-	EXPECT_EQ(now, s.mapped - s.unmapped);				\
-	EXPECT_EQ(peak, s.pinned_peak);					\
-	EXPECT_EQ(now, vm_get_stat(vm, "zpci_frames_pinned"));		\
-	EXPECT_EQ(peak, vm_get_stat(vm, "zpci_frames_pinned_peak"));	\
-	EXPECT_EQ(now, debugfs_stat("Frames pinned now"));		\
-	EXPECT_EQ(now, debugfs_stat("Frames mapped now"));		\
-	EXPECT_EQ(peak, debugfs_stat("Frames pinned at peak"));		\
-	EXPECT_EQ(s.mapped, debugfs_stat("Frames mapped"));		\
-	EXPECT_EQ(s.unmapped, debugfs_stat("Frames unmapped"));		\
-	EXPECT_EQ(s.refreshes, debugfs_stat("Host RPCITs"));		\
-	EXPECT_EQ(s.refresh_errors, debugfs_stat("Host RPCITs failed"));\
-	EXPECT_EQ(s.tables, debugfs_stat("Tables now"));		\
-} while (0)
+static void expect_frames(struct __test_metadata *_metadata,
+			  struct zpci_vm *m, u64 now, u64 peak)
+{
+	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(m);
+	struct kvm_vm *vm = m->guest.vm;
+
+	EXPECT_EQ(now, s.pinned);
+	EXPECT_EQ(now, s.mapped - s.unmapped);
+	EXPECT_EQ(peak, s.pinned_peak);
+	EXPECT_EQ(now, vm_get_stat(vm, "zpci_frames_pinned"));
+	EXPECT_EQ(peak, vm_get_stat(vm, "zpci_frames_pinned_peak"));
+	EXPECT_EQ(now, debugfs_stat("Frames pinned now"));
+	EXPECT_EQ(now, debugfs_stat("Frames mapped now"));
+	EXPECT_EQ(peak, debugfs_stat("Frames pinned at peak"));
+	EXPECT_EQ(s.mapped, debugfs_stat("Frames mapped"));
+	EXPECT_EQ(s.unmapped, debugfs_stat("Frames unmapped"));
+	EXPECT_EQ(s.refreshes, debugfs_stat("Host RPCITs"));
+	EXPECT_EQ(s.refresh_errors, debugfs_stat("Host RPCITs failed"));
+	EXPECT_EQ(s.tables, debugfs_stat("Tables now"));
+}
+
+#define EXPECT_FRAMES(...) expect_frames(_metadata, &self->m, __VA_ARGS__)
 
 TEST_F(zpci_stats, pages)
 {
