@@ -159,15 +159,18 @@ static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
 	unsigned int px, nr, total = 0;
 	int rc, charge_rc, ret = 0;
 
-	/* First give back, so that limits do not stand in the way */
+	/*
+	 * First give back, so that limits do not stand in the way. If nothing is
+	 * going to be mapped, what the guest has replaced goes as well.
+	 */
 	for (px = seg->px_first; px <= seg->px_last; px++) {
-		if (is_new(want[px], mirror[px]))
+		if (is_new(want[px], mirror[px]) && !unmap_only)
 			total++;
-		else if (!s390_iot_pte_valid(want[px]) &&
+		else if (want[px] != mirror[px] &&
 			 s390_iot_pte_valid(mirror[px]))
 			s390_shadow_segment_clear(seg, px);
 	}
-	if (unmap_only || !total)
+	if (!total)
 		return 0;
 
 	/* All of them at once: to charge takes a lock that page faults want */

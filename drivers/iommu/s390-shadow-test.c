@@ -1389,6 +1389,28 @@ static void limit_in_long_walk(struct kunit *test)
 		expect_host(f, i, FRAME_DATA + 8 + i, false);
 }
 
+/* What the guest has replaced goes, also if there is no room for anything new */
+static void replaced_at_limit(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+
+	f->charge_limit = 2;
+	start_shadow(f, true);
+	guest_maps(f, 0, FRAME_DATA, false);
+	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA + 1, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	guest_maps(f, 1, FRAME_DATA + 2, false);
+	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA + 3, false);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), -ENOMEM);
+	expect_host(f, 0, FRAME_DATA, false);
+	expect_host(f, 1, FRAME_DATA + 2, false);
+	expect_no_host(f, ZPCI_PT_ENTRIES);
+	KUNIT_EXPECT_EQ(test, f->pins[FRAME_DATA + 1], 0);
+	guest_unmaps(f, 0);
+	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
+	expect_host(f, ZPCI_PT_ENTRIES, FRAME_DATA + 3, false);
+}
+
 /*
  * At its limit, a guest whose tables lead in circles gets its answer soon: not
  * after all that it wants to have mapped was found again and again
@@ -1808,6 +1830,7 @@ static struct kunit_case shadow_test_cases[] = {
 	KUNIT_CASE(limit_in_long_walk),
 	KUNIT_CASE(pruning),
 	KUNIT_CASE(pruning_in_limbo),
+	KUNIT_CASE(replaced_at_limit),
 	KUNIT_CASE(limit_in_endless_table),
 	KUNIT_CASE(limbo_is_filled),
 	KUNIT_CASE(withdraw_into_limbo),

@@ -220,7 +220,7 @@ static long ioat_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 	/* Without FOLL_WRITE, FOLL_LONGTERM resolves copy-on-write just as well */
 	rc = pin_user_pages_fast(hva, nr, gup_flags, pages);
 	for (i = 0; i < rc; i++)
-		if (page_ref_count(pages[i]) > IOAT_MAX_PAGE_REFS)
+		if (folio_ref_count(page_folio(pages[i])) > IOAT_MAX_PAGE_REFS)
 			break;
 	if (i < rc) {
 		unpin_user_pages(&pages[i], rc - i);
