@@ -8,6 +8,8 @@ help:
 	@echo 'make check     lint, build, and all tests'
 	@echo 'make lint      the static checks alone'
 	@echo 'make mutants   break the kernel on purpose: do the tests notice?'
+	@echo 'make soak      random guests, faults and teardown  (MINUTES=, SEED=,'
+	@echo '               KERNEL=lab|debug|kcsan)'
 	@echo 'make shell     a shell in the emulated host, function on vfio-pci'
 	@echo 'make tree      the patched source as a git tree     (T=linux|qemu)'
 	@echo 'make refresh   edits and commits in that tree come back into'
@@ -24,7 +26,10 @@ help:
 run check lint mutants shell clean distclean:
 	@lab/$@
 
+soak:
+	@lab/soak "$(MINUTES)" "$(SEED)" "$(KERNEL)"
+
 tree series refresh:
 	@lab/trees $@ $(T)
 
-.PHONY: help run check lint mutants shell clean distclean tree series refresh
+.PHONY: help run check lint mutants soak shell clean distclean tree series refresh

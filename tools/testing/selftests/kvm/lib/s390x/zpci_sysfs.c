@@ -112,6 +112,29 @@ void zpci_sysfs_revive(const char *bdf)
 	write_file(PCI_DIR "/drivers_probe", bdf);
 }
 
+/* Has the kernel reported an error of a function since the last call? */
+static bool error_event_reported(void)
+{
+	static int kmsg = -1;
+	bool reported = false;
+	char line[2048];
+	ssize_t len;
+
+	if (kmsg < 0)
+		kmsg = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	TEST_ASSERT(kmsg >= 0, "/dev/kmsg: %s", strerror(errno));
+	for (;;) {
+		len = read(kmsg, line, sizeof(line) - 1);
+		/* EPIPE: messages were overwritten before they could be read */
+		if (len < 0 && errno == EPIPE)
+			continue;
+		if (len <= 0)
+			return reported;
+		line[len] = '\0';
+		reported |= !!strstr(line, "Cannot be recovered in the host");
+	}
+}
+
 /*
  * Get the function ready to be opened. A function in error state answers no
  * configuration access, and a function level reset would wait for such an
@@ -120,6 +143,7 @@ void zpci_sysfs_revive(const char *bdf)
  */
 void zpci_sysfs_prepare(const char *bdf)
 {
+	error_event_reported();
 	if (!has_config_space(bdf))
 		zpci_sysfs_revive(bdf);
 	write_attr(bdf, "reset_method", "bus");
@@ -127,11 +151,17 @@ void zpci_sysfs_prepare(const char *bdf)
 
 /*
  * The host's kernel learns of an error by a machine check, which a thread of it
- * handles, and by which nothing is to be seen from here. If the function is
- * reset before that, the host takes the healthy function for disconnected.
+ * handles, and of which nothing is to be seen from here but a message. If the
+ * function is reset before that, the host takes the healthy function for
+ * disconnected. On a busy machine it may take seconds.
  */
 void zpci_sysfs_wait_error_event(void)
 {
+	int i;
+
+	for (i = 0; i < 100 && !error_event_reported(); i++)
+		usleep(50000);
+	/* What the thread does after the message takes no time. */
 	usleep(50000);
 }
 

@@ -1,0 +1,756 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of what becomes of each operation if something fails within it
+ *
+ * The operation is done again and again: first the first allocation of memory,
+ * copy from or to user space, or host refresh of this thread fails, then the
+ * second, and so on until it is done before its fault would come. What kinds of
+ * faults have come is counted, so that none is missed. Whatever fails,
+ * the answer is one that is documented, nothing stays pinned or charged, and
+ * the same operation works when it is tried again.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include <linux/vfio.h>
+
+#include "ioat.h"
+#include "kselftest_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "ucall_common.h"
+#include "zpci_fault.h"
+#include "zpci_mailbox.h"
+#include "zpci_vm.h"
+
+#define CC_ERR		1
+#define ST_NO_RESOURCES	16
+
+/* Results of an RPCIT besides 0 and the errno of KVM_RUN */
+#define NO_RESOURCES	1000	/* condition code 1, status 16 */
+#define TO_USER		1001	/* exit to user space */
+#define OTHER_ANSWER	1002	/* anything else, which is wrong */
+
+/* Frames that the guest maps at once, in three segments */
+#define MANY		300
+#define PER_SEGMENT	100
+
+/* The memory slot of ZPCI_GUEST_MEM */
+#define MEM_SLOT	2
+
+/* It would be a surprise if an operation could fail in more ways. */
+#define MAX_NTH		500
+
+/*
+ * The number of allocations varies: free pages and objects are kept at hand. So
+ * the end is where no fault has come for that many rounds.
+ */
+#define PAST_END	3
+
+/* Seconds for a sweep, on a kernel with all debugging */
+#define LIMIT		600
+
+/**
+ * struct sweep - what the operations work on
+ * @m: the VM and the function
+ * @before: what was pinned before the operation
+ * @fd: what the operation made
+ * @iova: first I/O address that the guest maps
+ * @size: size of the range that it refreshes
+ * @registered: for the operation that registers anew: a table is registered
+ * @pending: the guest has not finished its RPCIT, or not begun it
+ * @failed: how many of the faults made the operation fail
+ */
+struct sweep {
+	struct zpci_vm m;
+	struct zpci_pins before;
+	int fd;
+	u64 iova;
+	u64 size;
+	bool registered;
+	bool pending;
+	unsigned int failed;
+};
+
+FIXTURE(zpci_failnth) {
+	struct sweep s;
+};
+
+FIXTURE_VARIANT(zpci_failnth) {
+	enum vfio_zpci_way way;
+};
+
+FIXTURE_VARIANT_ADD(zpci_failnth, group) {
+	.way = VFIO_ZPCI_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(zpci_failnth, cdev) {
+	.way = VFIO_ZPCI_CDEV,
+};
+
+/**
+ * struct operation - what is swept
+ * @prepare: get ready for it, without faults; may be NULL
+ * @run: do it, with a fault, and again without; returns 0 or what went wrong
+ * @done: see that it has had its effect, and undo it; NULL or what is wrong
+ * @met: kinds of calls in it that can fail, which the faults must have met; 0
+ *	if there is no such call in it. Not that of pages which only a slab
+ *	takes, if it happens to be full.
+ * @allowed: documented failures, up to a 0; none if it can't fail
+ */
+struct operation {
+	void (*prepare)(struct sweep *d);
+	int (*run)(struct sweep *d);
+	const char *(*done)(struct sweep *d);
+	unsigned int met;
+	int allowed[6];
+};
+
+#define SLAB	BIT(ZPCI_FAULT_SLAB)
+#define PAGE	BIT(ZPCI_FAULT_PAGE)
+#define COPY	BIT(ZPCI_FAULT_COPY)
+#define REFRESH	BIT(ZPCI_FAULT_REFRESH)
+
+static char text[200];
+
+static const char *name_of(int result)
+{
+	switch (result) {
+	case NO_RESOURCES:
+		return "condition code 1, status 16";
+	case TO_USER:
+		return "exit to user space";
+	case OTHER_ANSWER:
+		return "an RPCIT answer that is neither";
+	}
+	return strerror(result);
+}
+
+static bool is_allowed(const struct operation *op, int result)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(op->allowed) && op->allowed[i]; i++) {
+		if (op->allowed[i] == result)
+			return true;
+	}
+	return false;
+}
+
+static const char *all_given_back(struct sweep *d)
+{
+	struct zpci_pins now = zpci_pins_now();
+
+	if (now.system == d->before.system &&
+	    now.locked_kb == d->before.locked_kb &&
+	    now.pinned_kb == d->before.pinned_kb)
+		return NULL;
+	snprintf(text, sizeof(text),
+		 "still pinned: %ld pages in the system, VmLck %+ld kB, VmPin %+ld kB",
+		 (long)(now.system - d->before.system),
+		 (long)(now.locked_kb - d->before.locked_kb),
+		 (long)(now.pinned_kb - d->before.pinned_kb));
+	return text;
+}
+
+/* One round; whether the fault has come is left in @happened. */
+static const char *round_of(struct sweep *d, const struct operation *op,
+			    unsigned int nth, bool *happened)
+{
+	const char *wrong;
+	int result;
+
+	if (op->prepare)
+		op->prepare(d);
+	zpci_fault_arm(nth);
+	result = op->run(d);
+	/* It has not come, but would have? access() copies its argument. */
+	if (!op->met && !access("/", F_OK))
+		return "the fault was not armed, or has come";
+	*happened = zpci_fault_disarm();
+	if (!op->met)
+		*happened = false;
+	if (result) {
+		d->failed++;
+		if (!*happened || !is_allowed(op, result)) {
+			snprintf(text, sizeof(text), "%s: %s",
+				 *happened ? "undocumented failure" :
+					     "failed without a fault",
+				 name_of(result));
+			return text;
+		}
+		result = op->run(d);
+		if (result) {
+			snprintf(text, sizeof(text),
+				 "does not work when tried again: %s",
+				 name_of(result));
+			return text;
+		}
+	}
+	wrong = op->done ? op->done(d) : NULL;
+	return wrong ? : all_given_back(d);
+}
+
+/* A kind of fault that was to come and has not, or NULL */
+static const char *missing_kind(const struct operation *op)
+{
+	unsigned int kind;
+
+	for (kind = 0; kind < ZPCI_FAULT_KINDS; kind++) {
+		if (op->met & BIT(kind) && !zpci_fault_counted(kind))
+			return zpci_fault_name[kind];
+	}
+	return NULL;
+}
+
+static const char *sweep_once(struct sweep *d, const struct operation *op)
+{
+	static char where[240];
+	unsigned int nth, missed = 0;
+	bool happened = false;
+	const char *wrong;
+
+	for (nth = 1; missed < (op->met ? PAST_END : 1); nth++) {
+		if (nth > MAX_NTH)
+			return "there is no end to the faults";
+		wrong = round_of(d, op, nth, &happened);
+		if (wrong) {
+			snprintf(where, sizeof(where), "fault %u: %s", nth,
+				 wrong);
+			return where;
+		}
+		missed = happened ? 0 : missed + 1;
+	}
+	return NULL;
+}
+
+/*
+ * The number of calls varies, so that a sweep may pass one by. Not all of the
+ * times.
+ */
+static const char *sweep(struct sweep *d, const struct operation *op)
+{
+	unsigned int tries, kind;
+	const char *wrong;
+
+	d->before = zpci_pins_now();
+	zpci_fault_count();
+	for (tries = 0; tries < 5; tries++) {
+		wrong = sweep_once(d, op);
+		if (wrong)
+			return wrong;
+		if (!missing_kind(op))
+			break;
+	}
+	for (kind = 0; kind < ZPCI_FAULT_KINDS; kind++) {
+		if (zpci_fault_counted(kind))
+			printf("# %u faults by %s\n", zpci_fault_counted(kind),
+			       zpci_fault_name[kind]);
+	}
+	printf("# it failed %u times\n", d->failed);
+	wrong = missing_kind(op);
+	if (!wrong)
+		return NULL;
+	snprintf(text, sizeof(text), "no fault by %s has come", wrong);
+	return text;
+}
+
+#define ASSERT_SWEEP(...) \
+	ASSERT_WORKS(sweep(&self->s, &(const struct operation){ __VA_ARGS__ }))
+
+/* The host's refresh becomes one of the calls that can fail. */
+FIXTURE_SETUP(zpci_failnth)
+{
+	zpci_fault_refresh(1, 0, ENOMEM);
+	zpci_vm_create(&self->s.m, variant->way);
+	self->s.fd = -1;
+	self->s.iova = (self->s.m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+}
+
+FIXTURE_TEARDOWN(zpci_failnth)
+{
+	zpci_vm_destroy(&self->s.m);
+}
+
+/* What the tests below have done before they begin */
+static const char *set_up(struct sweep *d, bool registered)
+{
+	if (zpci_vm_bind(&d->m))
+		return "BIND_VFIO";
+	return registered && zpci_vm_register(&d->m) ? "IOAT_REG" : NULL;
+}
+
+static int run_create_device(struct sweep *d)
+{
+	struct kvm_create_device cd = { .type = KVM_DEV_TYPE_S390_ZPCI };
+	int ret = ioctl(d->m.guest.vm->fd, KVM_CREATE_DEVICE, &cd);
+
+	d->fd = cd.fd;
+	return ret ? errno : 0;
+}
+
+static const char *done_create_device(struct sweep *d)
+{
+	return close(d->fd) ? "the device has no file" : NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, create_device, LIMIT)
+{
+	ASSERT_SWEEP(.run = run_create_device, .done = done_create_device,
+		     .met = SLAB | COPY, .allowed = { ENOMEM, EFAULT });
+}
+
+/* To undo a binding is to close the device. */
+static void prepare_bind(struct sweep *d)
+{
+	zpci_vm_close_zpci(&d->m);
+	d->m.zpci = kvm_create_device(d->m.guest.vm, KVM_DEV_TYPE_S390_ZPCI);
+}
+
+static int run_bind(struct sweep *d)
+{
+	return zpci_vm_bind(&d->m);
+}
+
+static const char *done_bind(struct sweep *d)
+{
+	return zpci_vm_bind(&d->m) == EBUSY ? NULL : "it is not bound";
+}
+
+TEST_F_TIMEOUT(zpci_failnth, bind, LIMIT)
+{
+	ASSERT_SWEEP(.prepare = prepare_bind, .run = run_bind,
+		     .done = done_bind, .met = SLAB | COPY,
+		     .allowed = { ENOMEM, EFAULT });
+}
+
+static int run_register(struct sweep *d)
+{
+	struct kvm_s390_zpci_ioat ioat = {
+		.fh = ZPCI_GUEST_FH,
+		.pba = d->m.pba,
+		.pal = d->m.pal,
+		.iota = ZPCI_GUEST_TABLES | IOTA_ENABLED | IOTA_DT_RTTO,
+	};
+
+	return __kvm_device_attr_set(d->m.zpci, KVM_DEV_S390_ZPCI_IOAT,
+				     KVM_DEV_S390_ZPCI_IOAT_REG, &ioat) ?
+	       errno : 0;
+}
+
+static const char *done_register(struct sweep *d)
+{
+	return zpci_vm_deregister(&d->m) ? "it is not registered" : NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, register_table, LIMIT)
+{
+	ASSERT_WORKS(set_up(&self->s, false));
+	ASSERT_SWEEP(.run = run_register, .done = done_register,
+		     .met = SLAB | COPY, .allowed = { ENOMEM, EFAULT });
+}
+
+static int run_stats(struct sweep *d)
+{
+	struct kvm_s390_zpci_ioat_stats stats;
+
+	return zpci_vm_get_stats(&d->m, &stats);
+}
+
+TEST_F_TIMEOUT(zpci_failnth, stats, LIMIT)
+{
+	ASSERT_WORKS(set_up(&self->s, true));
+	ASSERT_SWEEP(.run = run_stats, .met = COPY, .allowed = { EFAULT });
+}
+
+/* The capabilities of the function, among them the kinds of tables */
+static int run_info(struct sweep *d)
+{
+	u64 space[64];
+	struct vfio_device_info *info = (void *)space;
+
+	memset(space, 0, sizeof(space));
+	info->argsz = sizeof(space);
+	if (ioctl(d->m.vfio.device, VFIO_DEVICE_GET_INFO, info))
+		return errno;
+	return info->flags & VFIO_DEVICE_FLAGS_CAPS ? 0 : ENODATA;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, info, LIMIT)
+{
+	ASSERT_SWEEP(.run = run_info, .met = SLAB | COPY,
+		     .allowed = { ENOMEM, EFAULT });
+}
+
+/*
+ * RPCIT. The mailbox is written before the fault is armed; what is left for the
+ * thread to do then is KVM_RUN.
+ */
+static void rpcit_prepare(struct sweep *d)
+{
+	struct zpci_mailbox *mb = d->m.guest.mailbox;
+
+	mb->op = OP_RPCIT;
+	mb->flags = 0;
+	mb->fh = ZPCI_GUEST_FH;
+	mb->iova = d->iova;
+	mb->size = d->size;
+	d->pending = true;
+}
+
+/* Play the part of user space: the function is in error state. */
+static void answer_exit(struct kvm_run *run)
+{
+	run->psw_mask &= ~PSW_MASK_CC;
+	run->psw_mask |= (u64)CC_ERR << PSW_CC_SHIFT;
+}
+
+static int run_rpcit(struct sweep *d)
+{
+	struct zpci_guest *g = &d->m.guest;
+	bool exit = false;
+	struct ucall uc;
+
+	if (!d->pending)
+		rpcit_prepare(d);
+	for (;;) {
+		/* It goes on where it has been when it is run again. */
+		if (_vcpu_run(g->vcpu))
+			return errno;
+		if (get_ucall(g->vcpu, &uc) == UCALL_SYNC)
+			break;
+		if (g->vcpu->run->exit_reason != KVM_EXIT_S390_SIEIC || exit)
+			return OTHER_ANSWER;
+		exit = true;
+		answer_exit(g->vcpu->run);
+	}
+	d->pending = false;
+	if (exit)
+		return TO_USER;
+	if (g->mailbox->rpcit.pgm)
+		return OTHER_ANSWER;
+	if (!g->mailbox->rpcit.cc)
+		return 0;
+	return g->mailbox->rpcit.cc == CC_ERR &&
+	       g->mailbox->rpcit.status == ST_NO_RESOURCES ?
+	       NO_RESOURCES : OTHER_ANSWER;
+}
+
+#define RPCIT_ALLOWED { NO_RESOURCES, TO_USER, ENOMEM, EFAULT }
+
+/* Let the page fault of each frame be part of the operation, too. */
+static void forget_memory(struct sweep *d, u64 frames)
+{
+	void *hva = zpci_guest_hva(&d->m.guest, ZPCI_GUEST_PAGE(0));
+
+	TEST_ASSERT(!madvise(hva, frames * PAGE_SIZE, MADV_DONTNEED),
+		    "MADV_DONTNEED: %s", strerror(errno));
+}
+
+/* The shadow is empty, as it is for the first time. */
+static void register_anew(struct sweep *d)
+{
+	TEST_ASSERT(!zpci_vm_deregister(&d->m) && !zpci_vm_register(&d->m),
+		    "the table can't be registered again");
+}
+
+static void prepare_map(struct sweep *d)
+{
+	register_anew(d);
+	forget_memory(d, 1);
+	zpci_guest_map(&d->m.guest, d->iova, ZPCI_GUEST_PAGE(0), PAGE_SIZE, 0);
+	rpcit_prepare(d);
+}
+
+static void clear_many(struct sweep *d)
+{
+	u64 i;
+
+	for (i = 0; i < MANY; i += PER_SEGMENT)
+		zpci_guest_unmap(&d->m.guest, d->iova +
+				 i / PER_SEGMENT * IOAT_FRAME_1M,
+				 PER_SEGMENT * PAGE_SIZE);
+}
+
+static const char *unmap_many(struct sweep *d)
+{
+	u64 pinned;
+
+	clear_many(d);
+	if (run_rpcit(d))
+		return "RPCIT that withdraws them fails";
+	pinned = zpci_vm_stats(&d->m).pinned;
+	if (!pinned)
+		return NULL;
+	snprintf(text, sizeof(text), "%lu pages stay pinned", pinned);
+	return text;
+}
+
+static const char *done_map(struct sweep *d)
+{
+	u64 want = d->size == PAGE_SIZE ? 1 : MANY;
+	u64 pinned = zpci_vm_stats(&d->m).pinned;
+
+	if (pinned != want) {
+		snprintf(text, sizeof(text), "%lu pages are pinned, not %lu",
+			 pinned, want);
+		return text;
+	}
+	return unmap_many(d);
+}
+
+TEST_F_TIMEOUT(zpci_failnth, rpcit_map, LIMIT)
+{
+	ASSERT_WORKS(set_up(&self->s, true));
+	self->s.size = PAGE_SIZE;
+	ASSERT_SWEEP(.prepare = prepare_map, .run = run_rpcit,
+		     .done = done_map, .met = SLAB | PAGE | REFRESH,
+		     .allowed = RPCIT_ALLOWED);
+}
+
+static void write_many(struct sweep *d)
+{
+	u64 i;
+
+	for (i = 0; i < MANY; i += PER_SEGMENT)
+		zpci_guest_map(&d->m.guest, d->iova +
+			       i / PER_SEGMENT * IOAT_FRAME_1M,
+			       ZPCI_GUEST_PAGE(i), PER_SEGMENT * PAGE_SIZE, 0);
+}
+
+static void prepare_map_many(struct sweep *d)
+{
+	register_anew(d);
+	/* A few that must be faulted in will do: each costs faults to sweep. */
+	forget_memory(d, 4);
+	write_many(d);
+	rpcit_prepare(d);
+}
+
+TEST_F_TIMEOUT(zpci_failnth, rpcit_map_many, LIMIT)
+{
+	ASSERT_WORKS(set_up(&self->s, true));
+	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
+	ASSERT_SWEEP(.prepare = prepare_map_many, .run = run_rpcit,
+		     .done = done_map, .met = SLAB | PAGE | COPY | REFRESH,
+		     .allowed = RPCIT_ALLOWED);
+}
+
+static void prepare_unmap(struct sweep *d)
+{
+	write_many(d);
+	TEST_ASSERT(!run_rpcit(d), "RPCIT without a fault fails");
+	clear_many(d);
+	rpcit_prepare(d);
+}
+
+static const char *done_unmap(struct sweep *d)
+{
+	return zpci_vm_stats(&d->m).pinned ? "pages stay pinned" : NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, rpcit_unmap, LIMIT)
+{
+	ASSERT_WORKS(set_up(&self->s, true));
+	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
+	ASSERT_SWEEP(.prepare = prepare_unmap, .run = run_rpcit,
+		     .done = done_unmap, .met = SLAB | COPY | REFRESH,
+		     .allowed = RPCIT_ALLOWED);
+}
+
+/*
+ * Whatever ends the mapping needs no memory. The only faults in it are those of
+ * fetching the arguments of the system call.
+ */
+static void prepare_deregister(struct sweep *d)
+{
+	TEST_ASSERT(!run_register(d), "IOAT_REG without a fault fails");
+	write_many(d);
+	TEST_ASSERT(!run_rpcit(d), "RPCIT without a fault fails");
+}
+
+static int run_deregister(struct sweep *d)
+{
+	return zpci_vm_deregister(&d->m);
+}
+
+static const char *done_deregister(struct sweep *d)
+{
+	return zpci_vm_register(&d->m) || zpci_vm_deregister(&d->m) ?
+	       "it can't be registered again" : NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, deregister, LIMIT)
+{
+	ASSERT_WORKS(set_up(&self->s, false));
+	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
+	ASSERT_SWEEP(.prepare = prepare_deregister, .run = run_deregister,
+		     .done = done_deregister, .met = COPY,
+		     .allowed = { EFAULT });
+}
+
+/*
+ * What user space does when the guest registers another table. If the second
+ * step fails there is none, which is where to go on from.
+ */
+static void prepare_reregister(struct sweep *d)
+{
+	if (!d->registered)
+		TEST_ASSERT(!run_register(d), "IOAT_REG without a fault fails");
+	d->registered = true;
+	write_many(d);
+	TEST_ASSERT(!run_rpcit(d), "RPCIT without a fault fails");
+}
+
+static int run_reregister(struct sweep *d)
+{
+	int err;
+
+	if (d->registered) {
+		err = run_deregister(d);
+		if (err)
+			return err;
+		d->registered = false;
+	}
+	err = run_register(d);
+	if (!err)
+		d->registered = true;
+	return err;
+}
+
+static const char *done_reregister(struct sweep *d)
+{
+	if (zpci_vm_stats(&d->m).pinned)
+		return "something of the former table stays pinned";
+	if (run_rpcit(d) || zpci_vm_stats(&d->m).pinned != MANY)
+		return "RPCIT does not map what the table has";
+	if (run_deregister(d))
+		return "it is not registered";
+	d->registered = false;
+	return NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, reregister, LIMIT)
+{
+	ASSERT_WORKS(set_up(&self->s, false));
+	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
+	ASSERT_SWEEP(.prepare = prepare_reregister, .run = run_reregister,
+		     .done = done_reregister, .met = SLAB | COPY,
+		     .allowed = { ENOMEM, EFAULT });
+}
+
+/* The memory slot with all the frames goes; the table names them still. */
+static int set_slot(struct sweep *d, u64 size)
+{
+	struct kvm_vm *vm = d->m.guest.vm;
+	u64 hva = memslot2region(vm, MEM_SLOT)->region.userspace_addr;
+
+	return __vm_set_user_memory_region(vm, MEM_SLOT, 0, ZPCI_GUEST_MEM, size,
+					   (void *)hva) ? errno : 0;
+}
+
+static void prepare_delete_slot(struct sweep *d)
+{
+	write_many(d);
+	TEST_ASSERT(!run_rpcit(d), "RPCIT without a fault fails");
+	TEST_ASSERT(zpci_vm_stats(&d->m).pinned == MANY, "not all is pinned");
+}
+
+static int run_delete_slot(struct sweep *d)
+{
+	return set_slot(d, 0);
+}
+
+static const char *done_delete_slot(struct sweep *d)
+{
+	struct kvm_s390_zpci_ioat_stats stats = zpci_vm_stats(&d->m);
+
+	if (stats.pinned) {
+		snprintf(text, sizeof(text), "%llu pages of the slot stay pinned",
+			 stats.pinned);
+		return text;
+	}
+	if (run_rpcit(d) != TO_USER)
+		return "RPCIT finds memory that is gone";
+	if (set_slot(d, ZPCI_GUEST_MEM_SIZE))
+		return "there can't be memory again";
+	if (run_rpcit(d) || zpci_vm_stats(&d->m).pinned != MANY)
+		return "RPCIT does not map the memory that is there again";
+	return unmap_many(d);
+}
+
+TEST_F_TIMEOUT(zpci_failnth, delete_slot, LIMIT)
+{
+	ASSERT_WORKS(set_up(&self->s, true));
+	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
+	ASSERT_SWEEP(.prepare = prepare_delete_slot, .run = run_delete_slot,
+		     .done = done_delete_slot, .met = SLAB | COPY | REFRESH,
+		     .allowed = { ENOMEM, EFAULT });
+}
+
+/* Files are closed in any case; there is nobody to hear of an error. */
+static void prepare_close(struct sweep *d)
+{
+	prepare_bind(d);
+	TEST_ASSERT(!zpci_vm_bind(&d->m), "BIND_VFIO without a fault fails");
+	prepare_deregister(d);
+}
+
+static int run_close_device(struct sweep *d)
+{
+	zpci_vm_close_zpci(&d->m);
+	return 0;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, close_device, LIMIT)
+{
+	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
+	ASSERT_SWEEP(.prepare = prepare_close, .run = run_close_device);
+}
+
+/* The function goes first, whose last file KVM may hold. */
+static void prepare_close_function(struct sweep *d)
+{
+	if (d->m.vfio.device < 0)
+		zpci_vm_open_function(&d->m, d->m.vfio.way);
+	prepare_close(d);
+	if (d->m.vfio.way == VFIO_ZPCI_CDEV) {
+		close(d->m.kvm_vfio);
+		d->m.kvm_vfio = -1;
+	}
+}
+
+static int run_close_function(struct sweep *d)
+{
+	vfio_zpci_close_device(&d->m.vfio);
+	return 0;
+}
+
+static const char *done_close_function(struct sweep *d)
+{
+	struct kvm_s390_zpci_ioat_stats stats;
+
+	zpci_vm_close_function(&d->m);
+	if (zpci_vm_get_stats(&d->m, &stats) || stats.pinned || stats.tables)
+		return "something is left of the registration";
+	return NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, close_function, LIMIT)
+{
+	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
+	ASSERT_SWEEP(.prepare = prepare_close_function,
+		     .run = run_close_function, .done = done_close_function,
+		     .met = PAGE | REFRESH);
+}
+
+int main(int argc, char **argv)
+{
+	zpci_vm_require();
+	zpci_fault_require();
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of what becomes of a guest's RPCIT if the host's own RPCIT fails
+ *
+ * A host that is a guest itself, as the one that tests run on, has to refresh
+ * what becomes valid, and any host what gets invalid. If that fails, the
+ * function may still know what the guest has given up. So nothing of it is
+ * released before a refresh has succeeded, the guest learns that its RPCIT was
+ * not carried out, and when it tries again everything is made up for.
+ *
+ * The failure is injected: the host's RPCIT is not executed at all.
+ */
+#include <string.h>
+
+#include "ioat.h"
+#include "kselftest_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "zpci_fault.h"
+#include "zpci_vm.h"
+
+#define CC_ERR		1
+#define ST_NO_RESOURCES	16
+
+/* How this user space answers: function in error state */
+#define USER_STATUS	44
+
+#define FOR_EVER	1000000
+
+/* Seconds for a test, on a kernel with all debugging and a busy machine */
+#define LIMIT		300
+
+/* More frames than fit into what the host refreshes at once */
+#define MANY		1024
+#define SEGMENTS	(MANY * PAGE_SIZE / IOAT_FRAME_1M)
+
+FIXTURE(zpci_hostfail) {
+	struct zpci_vm m;
+	struct zpci_pins before;
+	u64 iova;
+};
+
+FIXTURE_VARIANT(zpci_hostfail) {
+	enum vfio_zpci_way way;
+	int err;
+};
+
+/*
+ * The host's RPCIT is told that resources are lacking, or anything else. That has
+ * nothing to do with how the function was opened: each is tried in one way.
+ */
+FIXTURE_VARIANT_ADD(zpci_hostfail, group_nomem) {
+	.way = VFIO_ZPCI_GROUP, .err = ENOMEM,
+};
+
+FIXTURE_VARIANT_ADD(zpci_hostfail, cdev_io) {
+	.way = VFIO_ZPCI_CDEV, .err = EIO,
+};
+
+FIXTURE_SETUP(zpci_hostfail)
+{
+	zpci_fault_refresh(1, 0, variant->err);
+	zpci_vm_setup_nvme(&self->m, variant->way, false);
+	self->m.guest.user_cc = CC_ERR;
+	self->m.guest.user_status = USER_STATUS;
+	self->iova = (self->m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+	self->before = zpci_pins_now();
+}
+
+FIXTURE_TEARDOWN(zpci_hostfail)
+{
+	zpci_fault_refresh(1, 0, variant->err);
+	zpci_vm_destroy(&self->m);
+}
+
+static char text[160];
+
+/* An RPCIT that failed because of the host: what is wrong with its answer */
+static const char *judge(const struct zpci_rpcit *r, int err)
+{
+	if (err == ENOMEM && !r->exits && !r->pgm && r->cc == CC_ERR &&
+	    r->status == ST_NO_RESOURCES)
+		return NULL;
+	if (err == EIO && r->exits == 1 && !r->pgm && r->cc == CC_ERR &&
+	    r->status == USER_STATUS)
+		return NULL;
+	snprintf(text, sizeof(text),
+		 "host's %s is cc %u, status %u, %u exits for the guest",
+		 err == EIO ? "-EIO" : "-ENOMEM", r->cc, r->status, r->exits);
+	return text;
+}
+
+/* What the guest has mapped besides its queues, by all three measures */
+static const char *pinned_is(struct zpci_vm *m, const struct zpci_pins *before,
+			     u64 want)
+{
+	struct zpci_pins now = zpci_pins_now();
+	u64 pinned = zpci_vm_stats(m).pinned - 2;
+
+	if (pinned == want && now.system - before->system == want &&
+	    now.locked_kb - before->locked_kb == want * 4)
+		return NULL;
+	snprintf(text, sizeof(text),
+		 "%lu pages are to be pinned; statistics say %ld, system %ld, VmLck %ld kB",
+		 want, (long)pinned, (long)(now.system - before->system),
+		 (long)(now.locked_kb - before->locked_kb));
+	return text;
+}
+
+static const char *reaches(struct zpci_vm *m, u64 iova, u64 gpa)
+{
+	u8 *page = zpci_guest_hva(&m->guest, gpa);
+
+	memset(page, 0, PAGE_SIZE);
+	if (nvme_identify_ctrl(&m->nvme, iova, 0))
+		return "DMA fails";
+	return page[4] ? NULL : "DMA does not reach the page";
+}
+
+static const char *is_refused(struct zpci_vm *m, u64 iova)
+{
+	return nvme_identify_ctrl(&m->nvme, iova, 0) == NVME_FUNCTION_ERROR ?
+	       NULL : "DMA to a page that was withdrawn does not fail";
+}
+
+TEST_F_TIMEOUT(zpci_hostfail, map, LIMIT)
+{
+	u64 gpa = ZPCI_GUEST_PAGE(20), size = 3 * PAGE_SIZE;
+	struct zpci_vm *m = &self->m;
+	u64 errors = zpci_vm_stats(m).refresh_errors;
+	struct zpci_rpcit r;
+
+	zpci_guest_map(&m->guest, self->iova, gpa, size, 0);
+	zpci_fault_refresh(1, FOR_EVER, variant->err);
+	r = zpci_guest_rpcit(&m->guest, self->iova, size);
+	ASSERT_WORKS(judge(&r, variant->err));
+	EXPECT_LT(errors, zpci_vm_stats(m).refresh_errors);
+	/* They are in the table, of which the function may learn any time. */
+	ASSERT_WORKS(pinned_is(m, &self->before, 3));
+
+	zpci_fault_refresh(1, 0, variant->err);
+	r = zpci_guest_rpcit(&m->guest, self->iova, size);
+	EXPECT_EQ(0, r.exits);
+	EXPECT_EQ(0, r.cc);
+	ASSERT_WORKS(pinned_is(m, &self->before, 3));
+	ASSERT_WORKS(reaches(m, self->iova + 2 * PAGE_SIZE,
+			     gpa + 2 * PAGE_SIZE));
+}
+
+TEST_F_TIMEOUT(zpci_hostfail, unmap, LIMIT)
+{
+	u64 gpa = ZPCI_GUEST_PAGE(20), size = 3 * PAGE_SIZE;
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+
+	ASSERT_WORKS(zpci_vm_map(m, self->iova, gpa, size, 0));
+	zpci_fault_refresh(1, FOR_EVER, variant->err);
+	zpci_guest_unmap(&m->guest, self->iova, size);
+	r = zpci_guest_rpcit(&m->guest, self->iova, size);
+	ASSERT_WORKS(judge(&r, variant->err));
+	ASSERT_WORKS(pinned_is(m, &self->before, 3));
+	/* That is why they must be: */
+	ASSERT_WORKS(reaches(m, self->iova, gpa));
+
+	/* To try again does not help as long as it fails. */
+	r = zpci_guest_rpcit(&m->guest, self->iova, size);
+	ASSERT_WORKS(judge(&r, variant->err));
+	ASSERT_WORKS(pinned_is(m, &self->before, 3));
+
+	/* An RPCIT for anything makes up for it. */
+	zpci_fault_refresh(1, 0, variant->err);
+	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
+	EXPECT_EQ(0, r.exits);
+	EXPECT_EQ(0, r.cc);
+	ASSERT_WORKS(pinned_is(m, &self->before, 0));
+	ASSERT_WORKS(is_refused(m, self->iova));
+}
+
+/* A page is replaced by another: the old one waits, the new one is there. */
+TEST_F_TIMEOUT(zpci_hostfail, replace, LIMIT)
+{
+	u64 old = ZPCI_GUEST_PAGE(20), new = ZPCI_GUEST_PAGE(70);
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+
+	ASSERT_WORKS(zpci_vm_map(m, self->iova, old, PAGE_SIZE, 0));
+	zpci_fault_refresh(1, FOR_EVER, variant->err);
+	zpci_guest_map(&m->guest, self->iova, new, PAGE_SIZE, 0);
+	r = zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE);
+	ASSERT_WORKS(judge(&r, variant->err));
+	ASSERT_WORKS(pinned_is(m, &self->before, 2));
+	ASSERT_WORKS(reaches(m, self->iova, old));
+
+	zpci_fault_refresh(1, 0, variant->err);
+	r = zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE);
+	EXPECT_EQ(0, r.cc);
+	ASSERT_WORKS(pinned_is(m, &self->before, 1));
+	ASSERT_WORKS(reaches(m, self->iova, new));
+}
+
+static void write_many(struct zpci_vm *m, u64 iova, bool valid)
+{
+	u64 i, per = MANY / SEGMENTS;
+
+	for (i = 0; i < SEGMENTS; i++) {
+		if (valid)
+			zpci_guest_map(&m->guest, iova + i * IOAT_FRAME_1M,
+				       ZPCI_GUEST_PAGE(i * per),
+				       per * PAGE_SIZE, 0);
+		else
+			zpci_guest_unmap(&m->guest, iova + i * IOAT_FRAME_1M,
+					 per * PAGE_SIZE);
+	}
+}
+
+/*
+ * One refresh fails, the first, then the second, and so on, until all of them
+ * were met: while a large range gets valid, and while it gets invalid.
+ */
+static const char *sweep(struct zpci_vm *m, const struct zpci_pins *before,
+			 u64 iova, int err, bool valid)
+{
+	/* After ENOMEM the host is asked once more, for everything. */
+	unsigned int nth, count = err == ENOMEM ? 2 : 1, left;
+	u64 size = SEGMENTS * IOAT_FRAME_1M;
+	const char *wrong;
+	struct zpci_rpcit r;
+
+	for (nth = 1; nth < 100; nth++) {
+		write_many(m, iova, !valid);
+		if (zpci_guest_rpcit(&m->guest, iova, size).cc)
+			return "RPCIT fails without a fault";
+		wrong = pinned_is(m, before, valid ? 0 : MANY);
+		if (wrong)
+			return wrong;
+
+		write_many(m, iova, valid);
+		zpci_fault_refresh(nth, count, err);
+		r = zpci_guest_rpcit(&m->guest, iova, size);
+		left = zpci_fault_refresh_left();
+		zpci_fault_refresh(1, 0, err);
+		if (left < count) {
+			wrong = judge(&r, err);
+			if (wrong)
+				return wrong;
+			r = zpci_guest_rpcit(&m->guest, iova, size);
+		}
+		if (r.cc || r.exits)
+			return "RPCIT does not recover";
+		wrong = pinned_is(m, before, valid ? MANY : 0);
+		if (wrong)
+			return wrong;
+		if (left == count) {
+			printf("# %u refreshes failed\n", nth - 1);
+			return nth > 1 ? NULL : "the host was not refreshed";
+		}
+	}
+	return "there is no end to the refreshes";
+}
+
+TEST_F_TIMEOUT(zpci_hostfail, nth_of_map, LIMIT)
+{
+	ASSERT_WORKS(sweep(&self->m, &self->before, self->iova, variant->err,
+			   true));
+}
+
+TEST_F_TIMEOUT(zpci_hostfail, nth_of_unmap, LIMIT)
+{
+	ASSERT_WORKS(sweep(&self->m, &self->before, self->iova, variant->err,
+			   false));
+}
+
+/*
+ * The host goes on to fail for a while, whatever it is asked. In the end the
+ * guest's table counts, and what it has given up meanwhile is released.
+ */
+TEST_F_TIMEOUT(zpci_hostfail, failures_in_a_row, LIMIT)
+{
+	u64 size = 2 * IOAT_FRAME_1M, gpa = ZPCI_GUEST_PAGE(20);
+	struct zpci_vm *m = &self->m;
+	unsigned int count, tries;
+	struct zpci_rpcit r;
+
+	for (count = 1; count <= 12; count++) {
+		ASSERT_WORKS(zpci_vm_map(m, self->iova, gpa, 16 * PAGE_SIZE,
+					 0));
+		zpci_guest_unmap(&m->guest, self->iova, 8 * PAGE_SIZE);
+		zpci_guest_map(&m->guest, self->iova + IOAT_FRAME_1M, gpa,
+			       4 * PAGE_SIZE, 0);
+		zpci_fault_refresh(1, count, variant->err);
+		for (tries = 0; tries <= count; tries++) {
+			r = zpci_guest_rpcit(&m->guest, self->iova, size);
+			if (!r.cc && !r.exits)
+				break;
+			ASSERT_WORKS(judge(&r, variant->err));
+		}
+		zpci_fault_refresh(1, 0, variant->err);
+		EXPECT_LE(tries, count) {
+			TH_LOG("no RPCIT succeeds after %u failures", count);
+		}
+		ASSERT_WORKS(pinned_is(m, &self->before, 8 + 4));
+		zpci_guest_unmap(&m->guest, self->iova, 16 * PAGE_SIZE);
+		zpci_guest_unmap(&m->guest, self->iova + IOAT_FRAME_1M,
+				 4 * PAGE_SIZE);
+		ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova, size).cc);
+		ASSERT_WORKS(pinned_is(m, &self->before, 0));
+	}
+}
+
+static const char *fail_to_unmap(struct zpci_vm *m, u64 iova, int err)
+{
+	u64 size = SEGMENTS * IOAT_FRAME_1M;
+	struct zpci_rpcit r;
+
+	write_many(m, iova, true);
+	if (zpci_guest_rpcit(&m->guest, iova, size).cc)
+		return "RPCIT fails without a fault";
+	write_many(m, iova, false);
+	zpci_fault_refresh(1, FOR_EVER, err);
+	r = zpci_guest_rpcit(&m->guest, iova, size);
+	return judge(&r, err);
+}
+
+/* The end does not depend on a refresh: the function loses the whole table. */
+TEST_F_TIMEOUT(zpci_hostfail, deregister, LIMIT)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_pins now;
+
+	ASSERT_WORKS(fail_to_unmap(m, self->iova, variant->err));
+	ASSERT_EQ(0, zpci_vm_deregister(m));
+	now = zpci_pins_now();
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(0, zpci_vm_stats(m).tables);
+	EXPECT_EQ(self->before.system - 2, now.system);
+	EXPECT_EQ(self->before.locked_kb - 8, now.locked_kb);
+	ASSERT_WORKS(is_refused(m, self->iova));
+}
+
+TEST_F_TIMEOUT(zpci_hostfail, close_device, LIMIT)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_pins now;
+
+	ASSERT_WORKS(fail_to_unmap(m, self->iova, variant->err));
+	zpci_vm_close_zpci(m);
+	now = zpci_pins_now();
+	EXPECT_EQ(self->before.system - 2, now.system);
+	EXPECT_EQ(self->before.locked_kb - 8, now.locked_kb);
+	ASSERT_WORKS(is_refused(m, self->iova));
+}
+
+TEST_F_TIMEOUT(zpci_hostfail, close_function, LIMIT)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_pins now;
+
+	ASSERT_WORKS(fail_to_unmap(m, self->iova, variant->err));
+	zpci_vm_close_function(m);
+	now = zpci_pins_now();
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(self->before.system - 2, now.system);
+	EXPECT_EQ(self->before.locked_kb - 8, now.locked_kb);
+}
+
+int main(int argc, char **argv)
+{
+	zpci_vm_require();
+	zpci_fault_require();
+	return test_harness_run(argc, argv);
+}
