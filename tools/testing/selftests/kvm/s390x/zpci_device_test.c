@@ -340,7 +340,7 @@ TEST_F(zpci_device, anchor)
 		int err;
 	} cases[] = {
 		{ 0x800, 0, EOPNOTSUPP },	/* translation not enabled */
-		{ 0x1c, 0x00, EINVAL },		/* segment table: too small */
+		{ 0x1c, 0x00, EINVAL },		/* segment table: see below */
 		{ 0x1c, 0x04, 0 },		/* region-third table */
 		{ 0x1c, 0x08, 0 },		/* region-second table */
 		{ 0x1c, 0x0c, 0 },		/* region-first table */
@@ -355,19 +355,22 @@ TEST_F(zpci_device, anchor)
 		.pba = m->pba,
 		.pal = m->pal,
 	};
-	int i;
+	int i, err;
 
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		ioat.iota = zpci_guest_iota(&m->guest);
 		ioat.iota &= ~cases[i].clear;
 		ioat.iota |= cases[i].set;
-		EXPECT_EQ(cases[i].err, set(m, KVM_DEV_S390_ZPCI_IOAT,
-					    KVM_DEV_S390_ZPCI_IOAT_REG,
-					    &ioat)) {
+		err = cases[i].err;
+		/* It has no entries for an aperture beyond 2 GiB. */
+		if (err == EINVAL && ioat.pal < 1UL << 31)
+			err = 0;
+		EXPECT_EQ(err, set(m, KVM_DEV_S390_ZPCI_IOAT,
+				   KVM_DEV_S390_ZPCI_IOAT_REG, &ioat)) {
 			TH_LOG("IOTA 0x%llx", ioat.iota);
 		}
-		if (cases[i].err)
+		if (err)
 			continue;
 		EXPECT_EQ(0, zpci_vm_deregister(m));
 	}

@@ -9,9 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-
-#include <linux/capability.h>
 
 #include "ioat.h"
 #include "kselftest_harness.h"
@@ -401,23 +398,10 @@ FIXTURE_VARIANT_ADD(zpci_resources, cdev) {
 
 #define LIMIT_PAGES	8
 
-static int drop_ipc_lock(void)
-{
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &header, data))
-		return errno;
-	data[0].effective &= ~(1U << CAP_IPC_LOCK);
-	return syscall(SYS_capset, &header, data) ? errno : 0;
-}
-
 FIXTURE_SETUP(zpci_resources)
 {
 	zpci_vm_create(&self->m, variant->way);
-	ASSERT_EQ(0, drop_ipc_lock());
+	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
 	ASSERT_EQ(0, zpci_vm_bind(&self->m));
 	ASSERT_EQ(0, zpci_vm_register(&self->m));
 }

@@ -90,23 +90,6 @@ static const char *end(struct state *s, enum vfio_zpci_way way)
 	return wrong;
 }
 
-static const char *all_given_back(const struct zpci_pins *before)
-{
-	struct zpci_pins now = zpci_pins_now();
-	static char text[120];
-
-	if (now.system == before->system &&
-	    now.locked_kb == before->locked_kb &&
-	    now.pinned_kb == before->pinned_kb)
-		return NULL;
-	snprintf(text, sizeof(text),
-		 "still pinned: %ld pages in the system, VmLck %+ld kB, VmPin %+ld kB",
-		 (long)(now.system - before->system),
-		 (long)(now.locked_kb - before->locked_kb),
-		 (long)(now.pinned_kb - before->pinned_kb));
-	return text;
-}
-
 /* The controller, which still has its queues, can't write to the guest. */
 static const char *is_cut_off(struct zpci_vm *m)
 {
@@ -156,7 +139,7 @@ TEST_F(zpci_teardown, deregister)
 	EXPECT_EQ(0, stats.tables);
 	EXPECT_EQ(stats.mapped, stats.unmapped);
 	EXPECT_EQ(PINNED, stats.pinned_peak);
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 	ASSERT_WORKS(is_cut_off(&self->s.m));
 }
 
@@ -166,7 +149,7 @@ TEST_F(zpci_teardown, register_again)
 	ASSERT_EQ(0, zpci_vm_deregister(&self->s.m));
 	ASSERT_EQ(0, zpci_vm_register(&self->s.m));
 	EXPECT_EQ(0, zpci_vm_stats(&self->s.m).pinned);
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 	ASSERT_EQ(0, zpci_guest_rpcit(&self->s.m.guest, self->s.m.pba,
 				      self->s.m.pal + 1 - self->s.m.pba).cc);
 	EXPECT_EQ(PINNED, zpci_vm_stats(&self->s.m).pinned);
@@ -175,7 +158,7 @@ TEST_F(zpci_teardown, register_again)
 TEST_F(zpci_teardown, close_kvm_device)
 {
 	zpci_vm_close_zpci(&self->s.m);
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 	ASSERT_WORKS(is_cut_off(&self->s.m));
 }
 
@@ -189,7 +172,7 @@ TEST_F(zpci_teardown, close_vfio_device)
 		self->s.m.kvm_vfio = -1;
 	}
 	vfio_zpci_close_device(&self->s.m.vfio);
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 	/* The KVM device lives on without a function. */
 	EXPECT_EQ(ENODEV, zpci_vm_register(&self->s.m));
 	EXPECT_EQ(ENOENT, zpci_vm_deregister(&self->s.m));
@@ -222,7 +205,7 @@ TEST_F(zpci_teardown, close_vm_first)
 	EXPECT_EQ(PINNED, zpci_vm_stats(m).pinned);
 	zpci_vm_close_function(m);
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 }
 
 TEST_F(zpci_teardown, close_vm_and_kvm_device_first)
@@ -232,7 +215,7 @@ TEST_F(zpci_teardown, close_vm_and_kvm_device_first)
 	kvm_vm_release(m->guest.vm);
 	m->guest.vm = NULL;
 	zpci_vm_close_zpci(m);
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 }
 
 /* The function is reset while its table is registered. */
@@ -243,7 +226,7 @@ TEST_F(zpci_teardown, reset)
 		TH_LOG("reset is not deregistration");
 	}
 	ASSERT_EQ(0, zpci_vm_deregister(&self->s.m));
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 }
 
 /* Everything at once, without a chance to clean up */
@@ -254,7 +237,7 @@ TEST_F(zpci_teardown, killed)
 	char byte;
 
 	zpci_vm_destroy(&self->s.m);
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 	ASSERT_EQ(0, pipe(ready));
 	child = fork();
 	ASSERT_LE(0, child);
@@ -275,7 +258,7 @@ TEST_F(zpci_teardown, killed)
 	kill(child, SIGKILL);
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_TRUE(WIFSIGNALED(status));
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 }
 
 /* Group and container: the address space stays while the device is open. */
@@ -324,7 +307,7 @@ TEST_F(zpci_iommufd, detach)
 
 	ASSERT_EQ(0, vfio_zpci_detach(&m->vfio));
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
 	EXPECT_EQ(1, r.exits) {
 		TH_LOG("kernel answers RPCIT without an address space");
@@ -350,7 +333,7 @@ TEST_F(zpci_iommufd, replace)
 	m->vfio.ioas = alloc.out_ioas_id;
 	ASSERT_EQ(0, vfio_zpci_attach(&m->vfio));
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
-	ASSERT_WORKS(all_given_back(&self->s.before));
+	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 	ASSERT_WORKS(is_cut_off(m));
 }
 

@@ -10,18 +10,23 @@
 
 /* I/O translation anchor: table origin, designation type, enabled */
 #define IOTA_ENABLED		0x800UL
-#define IOTA_DT_RTTO		0x004UL	/* region-third table */
+#define IOTA_DT_SHIFT		2
+#define IOTA_DT_STO		0	/* segment table */
+#define IOTA_DT_RTTO		1	/* region-third table */
+#define IOTA_DT_RSTO		2	/* region-second table */
+#define IOTA_DT_RFTO		3	/* region-first table */
 
-/* Region-third and segment tables: 2048 entries, 16 KiB aligned */
+/* Region and segment tables: 2048 entries, 16 KiB aligned */
 #define IOAT_TABLE_ENTRIES	2048
 #define IOAT_TABLE_SIZE		0x4000
-#define IOAT_RT_SHIFT		31
+#define IOAT_TABLE_BITS		11
 #define IOAT_ST_SHIFT		20
 #define IOAT_INDEX_MASK		0x7ffUL
 #define IOAT_RTE_ORIGIN		(~0x3fffUL)
 #define IOAT_STE_ORIGIN		(~0x7ffUL)
 #define IOAT_INVALID		0x20
 #define IOAT_TYPE_MASK		0x0c
+#define IOAT_TYPE_SHIFT		2	/* the type counts like the designation */
 #define IOAT_TYPE_RT		0x04
 #define IOAT_TYPE_ST		0x00
 #define IOAT_LENGTH_MASK	0x03	/* in region table entries only */

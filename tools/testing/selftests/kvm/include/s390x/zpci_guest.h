@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <linux/types.h>
 
+#include "ioat.h"
 #include "kvm_util.h"
 
 /* Where the guest has its tables and its DMA memory, at the same address */
@@ -30,7 +31,14 @@
 #define PGM_PRIVILEGED		0x02
 #define PGM_SPECIFICATION	0x06
 
-enum zpci_guest_level { IOAT_REGION, IOAT_SEGMENT, IOAT_PAGE };
+/* Tables above the page table count as in the designation of the anchor. */
+enum zpci_guest_level {
+	IOAT_PAGE = -1,
+	IOAT_SEGMENT = IOTA_DT_STO,
+	IOAT_REGION = IOTA_DT_RTTO,
+	IOAT_REGION_SECOND = IOTA_DT_RSTO,
+	IOAT_REGION_FIRST = IOTA_DT_RFTO,
+};
 
 #define RPCIT_ODD_R2		1	/* name an odd register by R2 */
 #define RPCIT_PROBLEM_STATE	2
@@ -56,15 +64,18 @@ struct zpci_rpcit {
 };
 
 /**
- * struct zpci_guest - the guest as the test sees it
+ * struct zpci_guest - the guest as the test sees it, by way of one vCPU
  * @vm: virtual machine
- * @vcpu: its only vCPU
+ * @vcpu: a vCPU that only one thread may use at a time
  * @mailbox: page shared with the guest
  * @rpcits: RPCITs that the guest executed without a program interruption
  * @exits: RPCITs that came to user space
  * @user_cc: condition code that user space answers with
  * @user_status: status that user space answers with
  * @last: the exit of the RPCIT under way
+ * @designation: type of the guest's first table, IOTA_DT_*
+ * @may_vanish: the files of the vCPU may be closed while it runs
+ * @vanished: so they were: what KVM_RUN said last, an errno
  */
 struct zpci_guest {
 	struct kvm_vm *vm;
@@ -75,14 +86,19 @@ struct zpci_guest {
 	unsigned int user_cc;
 	unsigned int user_status;
 	struct zpci_rpcit last;
+	unsigned int designation;
+	bool may_vanish;
+	int vanished;
 };
 
 void zpci_guest_create(struct zpci_guest *g);
+void zpci_guest_add_vcpu(struct zpci_guest *g, struct zpci_guest *peer);
 void zpci_guest_free(struct zpci_guest *g);
 void *zpci_guest_hva(struct zpci_guest *g, u64 gpa);
 
 u64 zpci_guest_iota(struct zpci_guest *g);
 void zpci_guest_clear_tables(struct zpci_guest *g);
+void zpci_guest_design_tables(struct zpci_guest *g, unsigned int designation);
 void zpci_guest_map(struct zpci_guest *g, u64 iova, u64 gpa, u64 size,
 		    u64 flags);
 void zpci_guest_map_1m(struct zpci_guest *g, u64 iova, u64 gpa,
@@ -95,6 +111,10 @@ struct zpci_rpcit zpci_guest_rpcit_fh(struct zpci_guest *g, u32 fh,
 				      u64 start, u64 len, int flags);
 struct zpci_rpcit zpci_guest_rpcit(struct zpci_guest *g, u64 start,
 				   u64 len);
+void zpci_guest_begin_rpcit(struct zpci_guest *g, u64 start, u64 len);
+int zpci_guest_step(struct zpci_guest *g, struct zpci_rpcit *rpcit);
+
+void zpci_guest_storm(struct zpci_guest *g);
 
 void zpci_guest_fill(struct zpci_guest *g, u64 gpa, u64 size, u64 seed);
 u64 zpci_guest_checksum(struct zpci_guest *g, u64 gpa, u64 size);

@@ -8,6 +8,7 @@
 #include <linux/types.h>
 
 #include "zpci_guest.h"
+#include "zpci_storm.h"
 
 /* Fixed storage locations (Principles of Operation, chapter 3) */
 #define LC_PGM_CODE	0x8e
@@ -20,10 +21,11 @@
 #define PSW_CC_SHIFT	44
 
 #define RPCIT_STATUS_SHIFT	24		/* bits 32-39 of R1 */
+#define RPCIT_STATUS_NORES	16		/* insufficient resources */
 
 /**
  * enum zpci_guest_op - what the guest can do
- * @OP_CLEAR: forget all tables, start with an empty region-third table
+ * @OP_CLEAR: forget all tables, start with an empty one of the designated type
  * @OP_MAP: write page table entries
  * @OP_MAP_1M: write a segment table entry for a frame of 1 MiB
  * @OP_UNMAP: make page table entries invalid
@@ -31,6 +33,7 @@
  * @OP_RPCIT: execute RPCIT
  * @OP_FILL: fill memory with a pattern
  * @OP_CHECKSUM: compute a checksum of memory
+ * @OP_STORM: change tables and execute RPCIT over and over, see struct zpci_storm
  */
 enum zpci_guest_op {
 	OP_CLEAR,
@@ -41,6 +44,7 @@ enum zpci_guest_op {
 	OP_RPCIT,
 	OP_FILL,
 	OP_CHECKSUM,
+	OP_STORM,
 };
 
 /**
@@ -55,8 +59,12 @@ enum zpci_guest_op {
  * @clear: bits to take out of the entry
  * @set: bits to put into entries, or seed of the pattern
  * @result: former value of the entry, or checksum
- * @next_table: first byte that the guest has not yet used for tables
+ * @tables: where the tables begin that are built by way of this mailbox
+ * @tables_end: where their room ends
+ * @next_table: first byte of it that is not yet used
+ * @designation: type of the first table
  * @rpcit: result of the RPCIT; exits are not known to the guest
+ * @storm: what to do in OP_STORM
  */
 struct zpci_mailbox {
 	enum zpci_guest_op op;
@@ -69,8 +77,12 @@ struct zpci_mailbox {
 	u64 clear;
 	u64 set;
 	u64 result;
+	u64 tables;
+	u64 tables_end;
 	u64 next_table;
+	unsigned int designation;
 	struct zpci_rpcit rpcit;
+	struct zpci_storm storm;
 };
 
 void zpci_guest_main(struct zpci_mailbox *mb);

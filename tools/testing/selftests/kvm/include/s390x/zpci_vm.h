@@ -14,6 +14,14 @@
 #include "zpci_pins.h"
 
 /*
+ * The harness, which is included before, gives a test 30 seconds. An emulated
+ * host with a debug kernel may need more if it is not alone on its machine; the
+ * runner's limit for the whole program remains.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	300
+
+/*
  * The aperture that the guest registers, relative to the first I/O address of
  * the function. It begins and ends within a segment, and in no table at the
  * first or last entry.

@@ -13,6 +13,8 @@
 #define TABLES_SLOT	1
 #define MEM_SLOT	2
 
+#define PEER_TABLES_SIZE	0x20000UL
+
 #define IPA_RPCIT	0xb9d3
 
 /*
@@ -39,32 +41,63 @@ static void user_rpcit(struct zpci_guest *g)
 	run->psw_mask |= (u64)g->user_cc << PSW_CC_SHIFT;
 }
 
+/*
+ * Run the vCPU to its next exit. get_ucall() runs it once more to complete an
+ * operation, of which s390 knows none; that would not go well without its files.
+ */
+static bool enter_guest(struct zpci_guest *g, struct ucall *uc)
+{
+	void *addr;
+
+	if (!g->may_vanish) {
+		vcpu_run(g->vcpu);
+		get_ucall(g->vcpu, uc);
+		return true;
+	}
+	while (__vcpu_run(g->vcpu)) {
+		if (errno == EINTR)
+			continue;
+		g->vanished = errno;
+		return false;
+	}
+	memset(uc, 0, sizeof(*uc));
+	addr = ucall_arch_get_ucall(g->vcpu);
+	if (addr)
+		memcpy(uc, addr, sizeof(*uc));
+	return true;
+}
+
+/* What the guest left KVM_RUN for. Returns whether it has done what it should. */
+static bool handle_exit(struct zpci_guest *g, struct ucall *uc)
+{
+	struct kvm_run *run = g->vcpu->run;
+
+	switch (uc->cmd) {
+	case UCALL_SYNC:
+		return true;
+	case UCALL_ABORT:
+		REPORT_GUEST_ASSERT(*uc);
+	}
+	TEST_ASSERT(run->exit_reason == KVM_EXIT_S390_SIEIC,
+		    "unexpected exit of the guest: %u (%s)",
+		    run->exit_reason, exit_reason_str(run->exit_reason));
+	TEST_ASSERT(run->s390_sieic.icptcode == 4 &&
+		    run->s390_sieic.ipa == IPA_RPCIT,
+		    "interception 0x%x, ipa 0x%x, PSW 0x%llx 0x%llx, pgm 0x%x",
+		    run->s390_sieic.icptcode, run->s390_sieic.ipa,
+		    run->psw_mask, run->psw_addr,
+		    *(u16 *)zpci_guest_hva(g, LC_PGM_CODE));
+	user_rpcit(g);
+	return false;
+}
+
 /* Let the guest carry out what the mailbox says. */
 static void run_guest(struct zpci_guest *g)
 {
-	struct kvm_run *run = g->vcpu->run;
 	struct ucall uc;
 
-	for (;;) {
-		vcpu_run(g->vcpu);
-		switch (get_ucall(g->vcpu, &uc)) {
-		case UCALL_SYNC:
-			return;
-		case UCALL_ABORT:
-			REPORT_GUEST_ASSERT(uc);
-		}
-		TEST_ASSERT(run->exit_reason == KVM_EXIT_S390_SIEIC,
-			    "unexpected exit of the guest: %u (%s)",
-			    run->exit_reason,
-			    exit_reason_str(run->exit_reason));
-		TEST_ASSERT(run->s390_sieic.icptcode == 4 &&
-			    run->s390_sieic.ipa == IPA_RPCIT,
-			    "interception 0x%x, ipa 0x%x, PSW 0x%llx 0x%llx, pgm 0x%x",
-			    run->s390_sieic.icptcode, run->s390_sieic.ipa,
-			    run->psw_mask, run->psw_addr,
-			    *(u16 *)zpci_guest_hva(g, LC_PGM_CODE));
-		user_rpcit(g);
-	}
+	while (enter_guest(g, &uc) && !handle_exit(g, &uc))
+		;
 }
 
 static void add_memory(struct kvm_vm *vm, u32 slot, u64 gpa, u64 size)
@@ -76,11 +109,18 @@ static void add_memory(struct kvm_vm *vm, u32 slot, u64 gpa, u64 size)
 	virt_map(vm, gpa, gpa, pages);
 }
 
+static void add_mailbox(struct zpci_guest *g)
+{
+	vm_vaddr_t mailbox = vm_vaddr_alloc_page(g->vm);
+
+	g->mailbox = addr_gva2hva(g->vm, mailbox);
+	vcpu_args_set(g->vcpu, 1, mailbox);
+}
+
 /* A VM with tables in which nothing is valid, and zeroed DMA memory */
 void zpci_guest_create(struct zpci_guest *g)
 {
 	u64 extra = (ZPCI_GUEST_TABLES_SIZE + ZPCI_GUEST_MEM_SIZE) / PAGE_SIZE;
-	vm_vaddr_t mailbox;
 	u64 *psw;
 
 	memset(g, 0, sizeof(*g));
@@ -99,10 +139,37 @@ void zpci_guest_create(struct zpci_guest *g)
 	psw[0] = PSW_MASK_WAIT;
 	psw[1] = LC_PGM_NEW_PSW;
 
-	mailbox = vm_vaddr_alloc_page(g->vm);
-	g->mailbox = addr_gva2hva(g->vm, mailbox);
-	vcpu_args_set(g->vcpu, 1, mailbox);
-	zpci_guest_clear_tables(g);
+	add_mailbox(g);
+	g->mailbox->tables = ZPCI_GUEST_TABLES;
+	g->mailbox->tables_end = ZPCI_GUEST_TABLES + ZPCI_GUEST_TABLES_SIZE;
+	zpci_guest_design_tables(g, IOTA_DT_RTTO);
+}
+
+/*
+ * One more vCPU of the guest, with a mailbox and a part of the tables' room of
+ * its own. @peer can do what @g can, in another thread, and goes with @g. It
+ * must not make tables that other vCPUs may make as well; whoever is the first
+ * to write below an entry makes the table.
+ */
+void zpci_guest_add_vcpu(struct zpci_guest *g, struct zpci_guest *peer)
+{
+	struct kvm_vcpu *vcpu;
+	u32 id = 0;
+
+	list_for_each_entry(vcpu, &g->vm->vcpus, list)
+		id++;
+	memset(peer, 0, sizeof(*peer));
+	peer->user_cc = g->user_cc;
+	peer->user_status = g->user_status;
+	peer->vm = g->vm;
+	peer->vcpu = vm_vcpu_add(g->vm, id, zpci_guest_main);
+	add_mailbox(peer);
+	g->mailbox->tables_end -= PEER_TABLES_SIZE;
+	peer->mailbox->tables = g->mailbox->tables_end;
+	peer->mailbox->tables_end = peer->mailbox->tables + PEER_TABLES_SIZE;
+	peer->mailbox->next_table = peer->mailbox->tables;
+	peer->designation = g->designation;
+	peer->mailbox->designation = g->designation;
 }
 
 void zpci_guest_free(struct zpci_guest *g)
@@ -119,13 +186,22 @@ void *zpci_guest_hva(struct zpci_guest *g, u64 gpa)
 /* The anchor that the guest would give to MPCIFC */
 u64 zpci_guest_iota(struct zpci_guest *g)
 {
-	return ZPCI_GUEST_TABLES | IOTA_ENABLED | IOTA_DT_RTTO;
+	return ZPCI_GUEST_TABLES | IOTA_ENABLED |
+	       g->designation << IOTA_DT_SHIFT;
 }
 
 void zpci_guest_clear_tables(struct zpci_guest *g)
 {
 	g->mailbox->op = OP_CLEAR;
 	run_guest(g);
+}
+
+/* The same, with a first table of another type */
+void zpci_guest_design_tables(struct zpci_guest *g, unsigned int designation)
+{
+	g->designation = designation;
+	g->mailbox->designation = designation;
+	zpci_guest_clear_tables(g);
 }
 
 static void run_map(struct zpci_guest *g, enum zpci_guest_op op, u64 iova,
@@ -171,20 +247,21 @@ u64 zpci_guest_edit(struct zpci_guest *g, enum zpci_guest_level level, u64 iova,
 	return g->mailbox->result;
 }
 
-/* The guest executes RPCIT. */
-struct zpci_rpcit zpci_guest_rpcit_fh(struct zpci_guest *g, u32 fh, u64 start,
-				      u64 len, int flags)
+static void set_rpcit(struct zpci_guest *g, u32 fh, u64 start, u64 len,
+		      int flags)
 {
-	struct zpci_rpcit rpcit;
-
 	memset(&g->last, 0, sizeof(g->last));
 	g->mailbox->op = OP_RPCIT;
 	g->mailbox->fh = fh;
 	g->mailbox->iova = start;
 	g->mailbox->size = len;
 	g->mailbox->flags = flags;
-	run_guest(g);
-	rpcit = g->last;
+}
+
+static struct zpci_rpcit get_rpcit(struct zpci_guest *g)
+{
+	struct zpci_rpcit rpcit = g->last;
+
 	rpcit.cc = g->mailbox->rpcit.cc;
 	rpcit.status = g->mailbox->rpcit.status;
 	rpcit.pgm = g->mailbox->rpcit.pgm;
@@ -193,9 +270,45 @@ struct zpci_rpcit zpci_guest_rpcit_fh(struct zpci_guest *g, u32 fh, u64 start,
 	return rpcit;
 }
 
+/* The guest executes RPCIT. */
+struct zpci_rpcit zpci_guest_rpcit_fh(struct zpci_guest *g, u32 fh, u64 start,
+				      u64 len, int flags)
+{
+	set_rpcit(g, fh, start, len, flags);
+	run_guest(g);
+	return get_rpcit(g);
+}
+
 struct zpci_rpcit zpci_guest_rpcit(struct zpci_guest *g, u64 start, u64 len)
 {
 	return zpci_guest_rpcit_fh(g, ZPCI_GUEST_FH, start, len, 0);
+}
+
+/* The guest is about to execute RPCIT: zpci_guest_step() lets it. */
+void zpci_guest_begin_rpcit(struct zpci_guest *g, u64 start, u64 len)
+{
+	set_rpcit(g, ZPCI_GUEST_FH, start, len, 0);
+}
+
+/*
+ * KVM_RUN, a single time. Returns 0 when the RPCIT is done, with @rpcit filled
+ * in, -EREMOTE if it was for user space and the guest does not know its outcome
+ * yet, or -errno as KVM_RUN left it.
+ */
+int zpci_guest_step(struct zpci_guest *g, struct zpci_rpcit *rpcit)
+{
+	struct ucall uc = {};
+	void *addr;
+
+	if (__vcpu_run(g->vcpu))
+		return -errno;
+	addr = ucall_arch_get_ucall(g->vcpu);
+	if (addr)
+		memcpy(&uc, addr, sizeof(uc));
+	if (!handle_exit(g, &uc))
+		return -EREMOTE;
+	*rpcit = get_rpcit(g);
+	return 0;
 }
 
 /* The guest fills its memory with zpci_pattern() of @seed. */
@@ -209,4 +322,11 @@ u64 zpci_guest_checksum(struct zpci_guest *g, u64 gpa, u64 size)
 {
 	run_map(g, OP_CHECKSUM, 0, gpa, size, 0);
 	return g->mailbox->result;
+}
+
+/* The guest does what its mailbox says of the storm, until that has an end. */
+void zpci_guest_storm(struct zpci_guest *g)
+{
+	g->mailbox->op = OP_STORM;
+	run_guest(g);
 }

@@ -54,6 +54,7 @@ static void guest_set_pgm_new_psw(u64 mask, u64 address)
 #define GET_CC		"	ipm	%[cc]\n"		\
 			"	srl	%[cc],28\n"
 
+/* No program interruption must happen, or the caller has armed the handler. */
 static void guest_rpcit(struct zpci_mailbox *mb)
 {
 	register u64 r2 asm("2") = (u64)mb->fh << 32;
@@ -112,8 +113,7 @@ static u64 *guest_new_table(struct zpci_mailbox *mb, int entries, u64 invalid)
 	int i;
 
 	mb->next_table = (mb->next_table + size - 1) & -size;
-	GUEST_ASSERT(mb->next_table + size <=
-		     ZPCI_GUEST_TABLES + ZPCI_GUEST_TABLES_SIZE);
+	GUEST_ASSERT(mb->next_table + size <= mb->tables_end);
 	table = (u64 *)mb->next_table;
 	mb->next_table += size;
 	for (i = 0; i < entries; i++)
@@ -126,19 +126,23 @@ static u64 *guest_entry(struct zpci_mailbox *mb, u64 iova,
 			enum zpci_guest_level level)
 {
 	u64 *table = (u64 *)ZPCI_GUEST_TABLES, *entry, *next;
+	int i, shift;
 
-	entry = &table[iova >> IOAT_RT_SHIFT & IOAT_INDEX_MASK];
-	if (level == IOAT_REGION)
-		return entry;
-	if (*entry & IOAT_INVALID) {
-		next = guest_new_table(mb, IOAT_TABLE_ENTRIES, IOAT_INVALID);
-		WRITE_ONCE(*entry, (u64)next | IOAT_TYPE_RT | IOAT_LENGTH);
+	for (i = mb->designation; ; i--) {
+		shift = IOAT_ST_SHIFT + i * IOAT_TABLE_BITS;
+		entry = &table[iova >> shift & IOAT_INDEX_MASK];
+		if (i == (int)level)
+			return entry;
+		if (i == IOAT_SEGMENT)
+			break;
+		if (*entry & IOAT_INVALID) {
+			next = guest_new_table(mb, IOAT_TABLE_ENTRIES,
+					       IOAT_INVALID);
+			WRITE_ONCE(*entry, (u64)next | i << IOAT_TYPE_SHIFT |
+				   IOAT_LENGTH);
+		}
+		table = (u64 *)(*entry & IOAT_RTE_ORIGIN);
 	}
-
-	table = (u64 *)(*entry & IOAT_RTE_ORIGIN);
-	entry = &table[iova >> IOAT_ST_SHIFT & IOAT_INDEX_MASK];
-	if (level == IOAT_SEGMENT)
-		return entry;
 	if (*entry & IOAT_INVALID) {
 		next = guest_new_table(mb, IOAT_PT_ENTRIES, IOAT_PTE_INVALID);
 		WRITE_ONCE(*entry, (u64)next | IOAT_TYPE_ST);
@@ -150,7 +154,8 @@ static u64 *guest_entry(struct zpci_mailbox *mb, u64 iova,
 
 static void guest_clear(struct zpci_mailbox *mb)
 {
-	mb->next_table = ZPCI_GUEST_TABLES;
+	GUEST_ASSERT(mb->tables == ZPCI_GUEST_TABLES);
+	mb->next_table = mb->tables;
 	guest_new_table(mb, IOAT_TABLE_ENTRIES, IOAT_INVALID);
 }
 
@@ -206,6 +211,149 @@ static void guest_fill(struct zpci_mailbox *mb)
 		((u64 *)mb->gpa)[i] = zpci_pattern(mb->set, i);
 }
 
+/* A generator after Marsaglia (xorshift), for host and guest; @state is not 0 */
+u64 zpci_random(u64 *state)
+{
+	u64 x = *state;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	*state = x;
+	return x * 0x9e3779b97f4a7c15UL >> 8;
+}
+
+/*
+ * Section: changing tables and executing RPCIT over and over
+ */
+
+static void storm_one_rpcit(struct zpci_mailbox *mb, u64 iova, u64 size)
+{
+	struct zpci_storm *s = &mb->storm;
+
+	mb->iova = iova;
+	mb->size = size;
+	guest_rpcit(mb);
+	s->cc[mb->rpcit.cc]++;
+	if (mb->rpcit.cc == 1 && mb->rpcit.status == RPCIT_STATUS_NORES)
+		s->nores++;
+}
+
+static u64 random_iova(struct zpci_storm *s)
+{
+	u64 pages = s->size / IOAT_FRAME_4K;
+
+	return s->iova + zpci_random(&s->seed) % pages * IOAT_FRAME_4K;
+}
+
+static void storm_pages(struct zpci_mailbox *mb)
+{
+	struct zpci_storm *s = &mb->storm;
+	u64 choice = zpci_random(&s->seed);
+	u64 value = IOAT_PTE_INVALID;
+	u64 *entry;
+
+	entry = guest_entry(mb, random_iova(s), IOAT_PAGE);
+	if (s->frames && choice % 4) {
+		value = s->gpa + (choice >> 8) % s->frames * IOAT_FRAME_4K;
+		value |= choice & 0x80 ? IOAT_PROTECTED : 0;
+	}
+	WRITE_ONCE(*entry, value);
+}
+
+/*
+ * Nothing that is written here leads to guest memory by chance, or tells of
+ * frames other than the permitted ones.
+ */
+static void storm_spoil(struct zpci_mailbox *mb)
+{
+	struct zpci_storm *s = &mb->storm;
+	u64 choice = zpci_random(&s->seed);
+	u64 iova = random_iova(s);
+	u64 *entry, value, other;
+
+	entry = guest_entry(mb, iova, IOAT_PAGE);
+	if (choice & 1) {
+		value = *entry;
+		WRITE_ONCE(*entry, zpci_random(&s->seed) | 1UL << 63);
+	} else {
+		/* Any page table will do for this segment. */
+		other = *guest_entry(mb, random_iova(s), IOAT_SEGMENT);
+		entry = guest_entry(mb, iova, IOAT_SEGMENT);
+		value = *entry;
+		switch (choice >> 8 & 7) {
+		case 0:
+			WRITE_ONCE(*entry, 0);
+			break;
+		case 1:
+			WRITE_ONCE(*entry, value | IOAT_TYPE_MASK);
+			break;
+		case 2:
+			WRITE_ONCE(*entry, ZPCI_GUEST_NOWHERE);
+			break;
+		case 3:
+			WRITE_ONCE(*entry, zpci_random(&s->seed) | 1UL << 63);
+			break;
+		case 4:
+		case 5:
+			WRITE_ONCE(*entry, value ^ IOAT_PROTECTED);
+			break;
+		case 6:
+			WRITE_ONCE(*entry, other);
+			break;
+		case 7:
+			WRITE_ONCE(*entry, value | IOAT_INVALID);
+			break;
+		}
+	}
+	if (s->flags & STORM_RPCIT)
+		storm_one_rpcit(mb, iova, IOAT_FRAME_4K);
+	WRITE_ONCE(*entry, value);
+}
+
+static void storm_rpcit(struct zpci_mailbox *mb)
+{
+	struct zpci_storm *s = &mb->storm;
+	u64 choice = zpci_random(&s->seed);
+	u64 a = s->iova, b = s->iova + s->size - IOAT_FRAME_4K;
+
+	if (s->flags & STORM_RPCIT && (choice & 1 || !(s->flags & STORM_WHOLE))) {
+		a = random_iova(s);
+		b = random_iova(s);
+	}
+	if (a <= b)
+		storm_one_rpcit(mb, a, b + IOAT_FRAME_4K - a);
+	else
+		storm_one_rpcit(mb, b, a + IOAT_FRAME_4K - b);
+}
+
+static void guest_storm(struct zpci_mailbox *mb)
+{
+	struct zpci_storm *s = &mb->storm;
+	u64 n;
+
+	mb->fh = ZPCI_GUEST_FH;
+	mb->flags = 0;
+	for (n = 0; n < s->count && !READ_ONCE(s->stop); n++) {
+		if (s->flags & STORM_FLIP)
+			WRITE_ONCE(*guest_entry(mb, s->iova, IOAT_PAGE),
+				   s->flip[n & 1]);
+		if (s->flags & STORM_PAGES)
+			storm_pages(mb);
+		if (s->flags & STORM_SPOIL)
+			storm_spoil(mb);
+		if (s->flags & (STORM_RPCIT | STORM_WHOLE))
+			storm_rpcit(mb);
+		WRITE_ONCE(s->rounds, n + 1);
+	}
+	if (s->flags & STORM_FLIP)
+		WRITE_ONCE(*guest_entry(mb, s->iova, IOAT_PAGE), s->flip[1]);
+}
+
+/*
+ * Section: what the test asks for
+ */
+
 /* Carry out what the mailbox says, again and again. */
 void zpci_guest_main(struct zpci_mailbox *mb)
 {
@@ -235,6 +383,9 @@ void zpci_guest_main(struct zpci_mailbox *mb)
 			break;
 		case OP_CHECKSUM:
 			mb->result = zpci_checksum((void *)mb->gpa, mb->size);
+			break;
+		case OP_STORM:
+			guest_storm(mb);
 			break;
 		}
 		GUEST_SYNC(mb->op);

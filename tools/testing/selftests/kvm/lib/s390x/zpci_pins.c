@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/syscall.h>
+
+#include <linux/capability.h>
 
 #include "kvm_util.h"
 #include "test_util.h"
@@ -42,7 +45,40 @@ struct zpci_pins zpci_pins_now(void)
 
 	pins.locked_kb = read_value("/proc/self/status", "VmLck:");
 	pins.pinned_kb = read_value("/proc/self/status", "VmPin:");
-	pins.system = read_value("/proc/vmstat", "nr_foll_pin_acquired") -
+	pins.calls = read_value("/proc/vmstat", "nr_foll_pin_acquired");
+	pins.system = pins.calls -
 		      read_value("/proc/vmstat", "nr_foll_pin_released");
 	return pins;
+}
+
+/* NULL if no more is pinned and charged than @before, else what is */
+const char *zpci_pins_leaked(const struct zpci_pins *before)
+{
+	struct zpci_pins now = zpci_pins_now();
+	static char text[120];
+
+	if (now.system == before->system &&
+	    now.locked_kb == before->locked_kb &&
+	    now.pinned_kb == before->pinned_kb)
+		return NULL;
+	snprintf(text, sizeof(text),
+		 "still pinned: %ld pages in the system, VmLck %+ld kB, VmPin %+ld kB",
+		 (long)(now.system - before->system),
+		 (long)(now.locked_kb - before->locked_kb),
+		 (long)(now.pinned_kb - before->pinned_kb));
+	return text;
+}
+
+/* From here on RLIMIT_MEMLOCK counts for this process. Returns 0 or an errno. */
+int zpci_pins_drop_ipc_lock(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data))
+		return errno;
+	data[0].effective &= ~(1U << CAP_IPC_LOCK);
+	return syscall(SYS_capset, &header, data) ? errno : 0;
 }

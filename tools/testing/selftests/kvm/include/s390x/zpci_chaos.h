@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vCPUs refresh and change tables while other threads tear down
+ */
+#ifndef SELFTEST_KVM_ZPCI_CHAOS_H
+#define SELFTEST_KVM_ZPCI_CHAOS_H
+
+#include <linux/types.h>
+
+#include "vfio_zpci.h"
+
+/**
+ * enum zpci_chaos_end - how it ends
+ * @ZPCI_CHAOS_ORDER: all threads come to rest, what they left is looked at
+ * @ZPCI_CHAOS_CLOSE: files are closed in random order under their hands
+ * @ZPCI_CHAOS_KILL: the process is killed
+ */
+enum zpci_chaos_end {
+	ZPCI_CHAOS_ORDER,
+	ZPCI_CHAOS_CLOSE,
+	ZPCI_CHAOS_KILL,
+};
+
+const char *zpci_chaos(enum vfio_zpci_way way, enum zpci_chaos_end end,
+		       u64 seed);
+
+#endif /* SELFTEST_KVM_ZPCI_CHAOS_H */

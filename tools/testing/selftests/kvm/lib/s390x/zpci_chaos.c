@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vCPUs refresh and change tables while other threads tear down
+ *
+ * All in a process of its own. Three threads run vCPUs, one deregisters,
+ * registers, resets, detaches, one plays with memory slots and with the memory
+ * behind them. What any of them does may fail at any time; what counts is that
+ * the kernel survives, and that nothing is left in the end.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "ioat.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+#include "zpci_chaos.h"
+#include "zpci_slot.h"
+#include "zpci_storm.h"
+#include "zpci_vm.h"
+
+#define NR_VCPUS	3
+
+/* Where the slot is moved at times */
+#define SLOT_ELSEWHERE	0x38000000UL
+
+struct chaos {
+	struct zpci_vm m;
+	struct zpci_guest peers[NR_VCPUS - 1];
+	struct zpci_guest *cpu[NR_VCPUS];
+	struct zpci_storm_thread vcpus[NR_VCPUS];
+	enum vfio_zpci_way way;
+	void *memory[2];
+	u64 seed;
+	bool stop;
+};
+
+static void nap(u64 *seed, unsigned int most_us)
+{
+	usleep(zpci_random(seed) % most_us);
+}
+
+/*
+ * Section: what threads do
+ */
+
+static void *registrar(void *arg)
+{
+	struct kvm_s390_zpci_ioat_stats stats;
+	struct chaos *c = arg;
+	u64 seed = c->seed + 1000;
+
+	while (!READ_ONCE(c->stop)) {
+		switch (zpci_random(&seed) % 16) {
+		case 0 ... 3:
+			zpci_vm_deregister(&c->m);
+			break;
+		case 4 ... 8:
+			zpci_vm_register(&c->m);
+			break;
+		case 9:
+			zpci_vm_register_range(&c->m, c->m.pba,
+					       c->m.pba + IOAT_FRAME_1M - 1);
+			break;
+		case 10:
+			zpci_vm_bind(&c->m);
+			break;
+		case 11:
+			vfio_zpci_reset(&c->m.vfio);
+			break;
+		case 12:
+			if (c->way == VFIO_ZPCI_CDEV)
+				vfio_zpci_detach(&c->m.vfio);
+			break;
+		case 13:
+			if (c->way == VFIO_ZPCI_CDEV)
+				vfio_zpci_attach(&c->m.vfio);
+			break;
+		case 14:
+			vfio_zpci_map(&c->m.vfio, c->memory[0], c->m.pba,
+				      PAGE_SIZE);
+			vfio_zpci_unmap(&c->m.vfio, c->m.pba, PAGE_SIZE);
+			break;
+		default:
+			zpci_vm_get_stats(&c->m, &stats);
+			break;
+		}
+		nap(&seed, 2000);
+	}
+	return NULL;
+}
+
+static int set_slot(struct chaos *c, u64 gpa, u64 size, void *memory)
+{
+	return zpci_slot_set(&c->m.guest, ZPCI_SLOT, gpa, memory, size, 0);
+}
+
+static void *landlord(void *arg)
+{
+	struct chaos *c = arg;
+	u64 seed = c->seed + 2000, choice;
+	void *memory;
+
+	while (!READ_ONCE(c->stop)) {
+		choice = zpci_random(&seed);
+		memory = c->memory[choice >> 8 & 1];
+		switch (choice % 8) {
+		case 0 ... 1:
+			set_slot(c, ZPCI_SLOT_GPA, 0, memory);
+			break;
+		case 2 ... 3:
+			set_slot(c, ZPCI_SLOT_GPA, ZPCI_SLOT_SIZE, memory);
+			break;
+		case 4:
+			set_slot(c, SLOT_ELSEWHERE, ZPCI_SLOT_SIZE, memory);
+			break;
+		case 5:
+			madvise(memory, ZPCI_SLOT_SIZE, MADV_DONTNEED);
+			break;
+		case 6:
+			mprotect(memory, ZPCI_SLOT_SIZE / 2, PROT_READ);
+			break;
+		case 7:
+			mprotect(memory, ZPCI_SLOT_SIZE / 2, PROT_READ | PROT_WRITE);
+			break;
+		}
+		nap(&seed, 2000);
+	}
+	return NULL;
+}
+
+/*
+ * Section: beginning and end
+ */
+
+static void start_vcpus(struct chaos *c)
+{
+	struct zpci_storm storm = { .size = 4 * IOAT_FRAME_1M, .count = ~0UL };
+	int i;
+
+	storm.iova = (c->m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+	c->cpu[0] = &c->m.guest;
+	for (i = 1; i < NR_VCPUS; i++) {
+		c->cpu[i] = &c->peers[i - 1];
+		zpci_guest_add_vcpu(&c->m.guest, c->cpu[i]);
+	}
+	for (i = 0; i < 4; i++)
+		zpci_guest_unmap(&c->m.guest, storm.iova + i * IOAT_FRAME_1M,
+				 PAGE_SIZE);
+	for (i = 0; i < NR_VCPUS; i++) {
+		/*
+		 * The first one spoils, for which it must have the tables to
+		 * itself; the frames are in both kinds of memory.
+		 */
+		storm.flags = STORM_RPCIT | STORM_WHOLE;
+		if (!i)
+			storm.flags |= STORM_PAGES;
+		if (!i && c->seed & 1)
+			storm.flags |= STORM_SPOIL;
+		storm.gpa = c->seed & 2 ? ZPCI_SLOT_GPA : ZPCI_GUEST_MEM;
+		storm.frames = ZPCI_SLOT_SIZE / PAGE_SIZE;
+		storm.seed = c->seed * NR_VCPUS + i + 1;
+		c->cpu[i]->may_vanish = true;
+		zpci_storm_start(&c->vcpus[i], c->cpu[i], &storm);
+	}
+}
+
+/* Another file takes the number, so that threads that use it do no harm. */
+static void close_files(struct chaos *c, u64 *seed)
+{
+	int fds[] = {
+		c->m.guest.vm->fd, c->cpu[0]->vcpu->fd, c->cpu[1]->vcpu->fd,
+		c->cpu[2]->vcpu->fd, c->m.zpci, c->m.kvm_vfio, c->m.vfio.device,
+		c->m.vfio.iommu, c->m.vfio.group,
+	};
+	int null = open("/dev/null", O_RDWR);
+	int i, j, fd;
+
+	for (i = ARRAY_SIZE(fds) - 1; i >= 0; i--) {
+		j = zpci_random(seed) % (i + 1);
+		fd = fds[j];
+		fds[j] = fds[i];
+		if (fd >= 0)
+			dup2(null, fd);
+		nap(seed, 2000);
+	}
+	close(null);
+}
+
+static const char *at_rest(struct chaos *c)
+{
+	struct kvm_s390_zpci_ioat_stats s;
+	static char text[160];
+	struct zpci_rpcit r;
+	int err;
+
+	/* Whatever state it is in, from here it works. */
+	zpci_vm_deregister(&c->m);
+	err = zpci_vm_get_stats(&c->m, &s);
+	if (err)
+		return "no statistics";
+	if (s.pinned || s.tables || s.mapped != s.unmapped)
+		return "counters are not zero after deregistration";
+	vfio_zpci_attach(&c->m.vfio);
+	mprotect(c->memory[0], ZPCI_SLOT_SIZE, PROT_READ | PROT_WRITE);
+	set_slot(c, ZPCI_SLOT_GPA, 0, c->memory[0]);
+	set_slot(c, ZPCI_SLOT_GPA, ZPCI_SLOT_SIZE, c->memory[0]);
+	err = zpci_vm_register(&c->m);
+	if (err)
+		return "table can't be registered any more";
+	zpci_guest_map(&c->m.guest, c->m.pba, ZPCI_SLOT_GPA, PAGE_SIZE, 0);
+	r = zpci_guest_rpcit(&c->m.guest, c->m.pba, PAGE_SIZE);
+	if (r.cc || r.exits) {
+		s = zpci_vm_stats(&c->m);
+		snprintf(text, sizeof(text),
+			 "RPCIT does not work any more: cc %u, status %u, exits %u, refresh errors %llu",
+			 r.cc, r.status, r.exits, s.refresh_errors);
+		return text;
+	}
+	if (zpci_vm_stats(&c->m).pinned != 1)
+		return "page is not pinned";
+	return NULL;
+}
+
+static const char *process(enum vfio_zpci_way way, enum zpci_chaos_end end,
+			   u64 seed, int ready)
+{
+	struct zpci_pins before = zpci_pins_now();
+	static struct chaos chaos;
+	struct chaos *c = &chaos;
+	const char *wrong = NULL;
+	pthread_t threads[2];
+	int i;
+
+	c->way = way;
+	c->seed = seed;
+	zpci_vm_setup(&c->m, way);
+	for (i = 0; i < 2; i++)
+		c->memory[i] = zpci_slot_memory(ZPCI_SLOT_SIZE,
+						PROT_READ | PROT_WRITE,
+						MAP_PRIVATE | MAP_ANONYMOUS,
+						-1);
+	set_slot(c, ZPCI_SLOT_GPA, ZPCI_SLOT_SIZE, c->memory[0]);
+
+	start_vcpus(c);
+	pthread_create(&threads[0], NULL, registrar, c);
+	pthread_create(&threads[1], NULL, landlord, c);
+	for (i = 0; i < NR_VCPUS; i++)
+		zpci_storm_wait(&c->vcpus[i], 10);
+	if (write(ready, "", 1) != 1)
+		return "parent is gone";
+	if (end == ZPCI_CHAOS_KILL)
+		pause();
+	usleep(20000);
+	nap(&seed, 50000);
+
+	if (end == ZPCI_CHAOS_CLOSE)
+		close_files(c, &seed);
+	WRITE_ONCE(c->stop, true);
+	for (i = 0; i < NR_VCPUS; i++)
+		zpci_storm_stop(&c->vcpus[i]);
+	for (i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+	if (end == ZPCI_CHAOS_ORDER) {
+		wrong = at_rest(c);
+		zpci_vm_destroy(&c->m);
+	} else {
+		for (i = 0; i < NR_VCPUS; i++)
+			munmap(c->cpu[i]->vcpu->run, PAGE_SIZE);
+	}
+	return wrong ? : zpci_pins_leaked(&before);
+}
+
+/* Once through it. NULL, or what went wrong. */
+const char *zpci_chaos(enum vfio_zpci_way way, enum zpci_chaos_end end,
+		       u64 seed)
+{
+	static char text[200];
+	const char *wrong;
+	int ready[2], back[2], status, len;
+	pid_t pid;
+	char byte;
+
+	if (pipe(ready) || pipe(back))
+		return "no pipe";
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		return "no process";
+	if (!pid) {
+		close(ready[0]);
+		wrong = process(way, end, seed, ready[1]);
+		if (wrong && write(back[1], wrong, strlen(wrong)) < 0)
+			_exit(2);
+		_exit(!!wrong);
+	}
+	close(ready[1]);
+	close(back[1]);
+	if (read(ready[0], &byte, 1) == 1 && end == ZPCI_CHAOS_KILL) {
+		nap(&seed, 50000);
+		kill(pid, SIGKILL);
+	}
+	len = 0;
+	if (waitpid(pid, &status, 0) != pid)
+		return "process is lost";
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 1)
+		len = read(back[0], text, sizeof(text) - 1);
+	close(ready[0]);
+	close(back[0]);
+	text[len > 0 ? len : 0] = '\0';
+	if (len > 0)
+		return text;
+	if (end == ZPCI_CHAOS_KILL ? WIFSIGNALED(status) : !status)
+		return NULL;
+	snprintf(text, sizeof(text), "process ended with status 0x%x", status);
+	return text;
+}

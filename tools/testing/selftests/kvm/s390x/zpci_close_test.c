@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of KVM's and VFIO's files being closed in every order
+ *
+ * While a guest has DMA mapped, and while its vCPU goes on refreshing. Whatever
+ * the order, in the end nothing is pinned or charged, and the function can be
+ * opened anew, which the next order does.
+ *
+ * All orders of all files would take long on an emulated host. What matters is
+ * how a few of them come one after the other, so by default any STRENGTH files
+ * come in each of their orders, within some order of them all (as far as there
+ * is time for it on a debug kernel). With ZPCI_FULL set in the environment all
+ * orders are gone through.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "zpci_scale.h"
+#include "zpci_storm.h"
+#include "zpci_vm.h"
+
+#define STRENGTH	3
+#define MAX_PARTS	7
+#define MAPPED		(64 * PAGE_SIZE)
+
+enum part { VM, VCPU, ZPCI, KVM_VFIO, DEVICE, IOMMU, GROUP };
+
+static const char * const names[] = {
+	"VM", "vCPU", "zPCI", "KVM-VFIO", "device", "container", "group",
+};
+
+/* How many parts there are: a character device has no group. */
+static int nr_parts(enum vfio_zpci_way way)
+{
+	return way == VFIO_ZPCI_GROUP ? MAX_PARTS : MAX_PARTS - 1;
+}
+
+/*
+ * Section: orders
+ */
+
+typedef u8 order_t[MAX_PARTS];
+
+/* The next one in lexical order, false after the last */
+static bool next_order(u8 *order, int n)
+{
+	int i, j;
+	u8 swap;
+
+	for (i = n - 2; i >= 0 && order[i] > order[i + 1]; i--)
+		;
+	if (i < 0)
+		return false;
+	for (j = n - 1; order[j] < order[i]; j--)
+		;
+	swap = order[i], order[i] = order[j], order[j] = swap;
+	for (i++, j = n - 1; i < j; i++, j--)
+		swap = order[i], order[i] = order[j], order[j] = swap;
+	return true;
+}
+
+static u8 covered[MAX_PARTS][MAX_PARTS][MAX_PARTS];
+
+/* How many orders of STRENGTH parts @order has that no other had; note them. */
+static int gain(const u8 *order, int n, bool note)
+{
+	int i, j, k, new = 0;
+
+	for (i = 0; i < n; i++) {
+		for (j = i + 1; j < n; j++) {
+			for (k = j + 1; k < n; k++) {
+				u8 *c = &covered[order[i]][order[j]][order[k]];
+
+				new += !*c;
+				*c |= note;
+			}
+		}
+	}
+	return new;
+}
+
+static void shuffle(u8 *order, int n, u64 *seed)
+{
+	int i, j;
+	u8 swap;
+
+	for (i = n - 1; i > 0; i--) {
+		j = zpci_random(seed) % (i + 1);
+		swap = order[i], order[i] = order[j], order[j] = swap;
+	}
+}
+
+/* The next one that has what none had so far, false if there is nothing left */
+static bool next_covering(u8 *order, int n, u64 *seed)
+{
+	int i, new, most = 0;
+	order_t best;
+
+	for (i = 0; i < 64; i++) {
+		shuffle(order, n, seed);
+		new = gain(order, n, false);
+		if (new > most) {
+			most = new;
+			memcpy(best, order, n);
+		}
+	}
+	if (!most) {
+		/* The last ones are rare: look systematically. */
+		for (i = 0; i < n; i++)
+			order[i] = i;
+		do {
+			most = gain(order, n, false);
+		} while (!most && next_order(order, n));
+		memcpy(best, order, n);
+	}
+	memcpy(order, best, n);
+	return gain(order, n, true);
+}
+
+/*
+ * Section: closing
+ */
+
+static int part_fd(struct zpci_vm *m, enum part part)
+{
+	switch (part) {
+	case VM:
+		return m->guest.vm->fd;
+	case VCPU:
+		return m->guest.vcpu->fd;
+	case ZPCI:
+		return m->zpci;
+	case KVM_VFIO:
+		return m->kvm_vfio;
+	case DEVICE:
+		return m->vfio.device;
+	case IOMMU:
+		return m->vfio.iommu;
+	case GROUP:
+		return m->vfio.group;
+	}
+	return -1;
+}
+
+/*
+ * Something else takes the number, so that a thread that still uses it does no
+ * harm.
+ */
+static void close_part(struct zpci_vm *m, enum part part)
+{
+	int null = open("/dev/null", O_RDWR);
+	int fd = part_fd(m, part);
+
+	TEST_ASSERT(null >= 0 && dup2(null, fd) == fd, "dup2");
+	close(null);
+}
+
+/* In a process of its own: set up, map, close. Returns its exit code. */
+static int close_all(enum vfio_zpci_way way, const u8 *order, bool running)
+{
+	struct zpci_storm storm = {
+		.flags = STORM_RPCIT | STORM_WHOLE | STORM_PAGES,
+		.gpa = ZPCI_GUEST_MEM,
+		.frames = 64,
+		.size = MAPPED,
+		.seed = 1 + order[0],
+		.count = ~0UL,
+	};
+	struct zpci_pins before = zpci_pins_now();
+	struct zpci_storm_thread thread;
+	const char *wrong;
+	struct zpci_vm m;
+	int i, n = nr_parts(way);
+
+	zpci_vm_setup(&m, way);
+	storm.iova = m.pba;
+	wrong = zpci_vm_map(&m, m.pba, ZPCI_GUEST_MEM, MAPPED, 0);
+	if (wrong || zpci_vm_stats(&m).pinned != MAPPED / PAGE_SIZE) {
+		printf("# pages can't be mapped: %s\n", wrong);
+		return 1;
+	}
+	if (running) {
+		m.guest.may_vanish = true;
+		zpci_storm_start(&thread, &m.guest, &storm);
+		zpci_storm_wait(&thread, 1);
+	}
+	for (i = 0; i < n; i++) {
+		close_part(&m, order[i]);
+		/* The mapping is a reference on the vCPU, too. */
+		if (order[i] == VCPU && !running)
+			munmap(m.guest.vcpu->run, PAGE_SIZE);
+	}
+	if (running) {
+		zpci_storm_stop(&thread);
+		munmap(m.guest.vcpu->run, PAGE_SIZE);
+	}
+	wrong = zpci_pins_leaked(&before);
+	if (wrong)
+		printf("# %s\n", wrong);
+	return wrong ? 2 : 0;
+}
+
+static int run_child(enum vfio_zpci_way way, const u8 *order, bool running)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		exit(close_all(way, order, running));
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -1;
+	return status;
+}
+
+static const char *text(const u8 *order, int n)
+{
+	static char text[100];
+	int i, len = 0;
+
+	for (i = 0; i < n; i++)
+		len += snprintf(text + len, sizeof(text) - len, "%s%s",
+				i ? ", " : "", names[order[i]]);
+	return text;
+}
+
+FIXTURE(zpci_close) {
+	struct zpci_pins before;
+};
+
+FIXTURE_VARIANT(zpci_close) {
+	enum vfio_zpci_way way;
+	bool running;
+};
+
+FIXTURE_VARIANT_ADD(zpci_close, group) {
+	.way = VFIO_ZPCI_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(zpci_close, cdev) {
+	.way = VFIO_ZPCI_CDEV,
+};
+
+FIXTURE_VARIANT_ADD(zpci_close, group_running) {
+	.way = VFIO_ZPCI_GROUP, .running = true,
+};
+
+FIXTURE_VARIANT_ADD(zpci_close, cdev_running) {
+	.way = VFIO_ZPCI_CDEV, .running = true,
+};
+
+FIXTURE_SETUP(zpci_close)
+{
+	self->before = zpci_pins_now();
+}
+
+FIXTURE_TEARDOWN(zpci_close)
+{
+	EXPECT_EQ(self->before.system, zpci_pins_now().system) {
+		TH_LOG("pages are still pinned after all processes are gone");
+	}
+}
+
+TEST_F_TIMEOUT(zpci_close, every_order, ZPCI_TIMEOUT)
+{
+	bool full = getenv("ZPCI_FULL");
+	int n = nr_parts(variant->way);
+	u64 seed = 1;
+	order_t order;
+	bool more;
+	int i, count = 0;
+
+	for (i = 0; i < n; i++)
+		order[i] = i;
+	more = full || next_covering(order, n, &seed);
+	while (more && (full || count < zpci_scale(16))) {
+		ASSERT_EQ(0, run_child(variant->way, order, variant->running)) {
+			TH_LOG("order: %s", text(order, n));
+		}
+		count++;
+		more = full ? next_order(order, n) :
+			      next_covering(order, n, &seed);
+	}
+	TH_LOG("%d orders of %d files", count, n);
+}
+
+int main(int argc, char **argv)
+{
+	zpci_vm_require();
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of a host refresh that fails when it must not matter
+ *
+ * The kernel is made to fail them, with each error that zpci_refresh_trans()
+ * knows (which condition codes and statuses lead to it is written there). It
+ * takes CONFIG_FAIL_FUNCTION, as a debug kernel has it. Memory that goes, and an
+ * address space that goes, can't be held on to until a refresh succeeds.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+
+#include "kselftest_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "zpci_slot.h"
+#include "zpci_vm.h"
+
+#define CC_ERR		1
+#define ST_NO_RESOURCES	16
+
+#define TARGET		"zpci_refresh_trans"
+#define FAIL		"/sys/kernel/debug/fail_function/"
+#define FOREVER		(-1)
+
+static int put(const char *file, const char *text)
+{
+	char path[128];
+	int fd, err;
+
+	snprintf(path, sizeof(path), FAIL "%s", file);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return errno;
+	err = write(fd, text, strlen(text)) < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
+static bool can_fail(void)
+{
+	int err = put("inject", TARGET);
+
+	/* It is a target already if another test made it one. */
+	return (!err || err == EBUSY) && !put("verbose", "0") &&
+	       !put("interval", "1") && !put("times", "0") &&
+	       !put("probability", "100");
+}
+
+/* The next @times refreshes fail with @error; FOREVER: until the next call */
+static void fail(int error, int times)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "0x%lx", (long)-error);
+	TEST_ASSERT(!put(TARGET "/retval", text), "retval");
+	snprintf(text, sizeof(text), "%d", times);
+	TEST_ASSERT(!put("times", text), "times");
+}
+
+FIXTURE(zpci_host) {
+	struct zpci_vm m;
+	struct zpci_pins before;
+	u64 iova;
+};
+
+/**
+ * FIXTURE_VARIANT(zpci_host) - an error
+ * @error: an errno
+ * @nores: the guest is told of insufficient resources, else user space is asked
+ */
+FIXTURE_VARIANT(zpci_host) {
+	int error;
+	bool nores;
+};
+
+FIXTURE_VARIANT_ADD(zpci_host, io_error) {
+	.error = EIO,
+};
+
+FIXTURE_VARIANT_ADD(zpci_host, no_resources) {
+	.error = ENOMEM, .nores = true,
+};
+
+FIXTURE_SETUP(zpci_host)
+{
+	self->before = zpci_pins_now();
+	zpci_vm_setup(&self->m, VFIO_ZPCI_CDEV);
+	self->iova = self->m.pba + 16 * PAGE_SIZE;
+	ASSERT_WORKS(zpci_vm_map(&self->m, self->iova, ZPCI_GUEST_PAGE(20),
+				 4 * PAGE_SIZE, 0));
+}
+
+FIXTURE_TEARDOWN(zpci_host)
+{
+	fail(variant->error, 0);
+	zpci_vm_destroy(&self->m);
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+}
+
+/* The guest is told, or user space is asked, and it is counted. */
+static const char *has_failed(struct zpci_vm *m, u64 iova, u64 size, bool nores)
+{
+	struct kvm_s390_zpci_ioat_stats before = zpci_vm_stats(m), after;
+	struct zpci_rpcit r = zpci_guest_rpcit(&m->guest, iova, size);
+
+	after = zpci_vm_stats(m);
+	if (after.refresh_errors == before.refresh_errors)
+		return "the error is not counted";
+	if (nores)
+		return !r.exits && r.cc == CC_ERR &&
+		       r.status == ST_NO_RESOURCES &&
+		       after.rpcits_nores == before.rpcits_nores + 1 ?
+		       NULL : "not told of insufficient resources";
+	return r.exits == 1 && after.user_host == before.user_host + 1 ?
+	       NULL : "user space is not asked because of the host";
+}
+
+/* A single failure for want of resources is made up for without the guest. */
+TEST_F(zpci_host, once)
+{
+	struct zpci_vm *m = &self->m;
+
+	zpci_guest_unmap(&m->guest, self->iova, PAGE_SIZE);
+	fail(variant->error, 1);
+	if (!variant->nores)
+		ASSERT_WORKS(has_failed(m, self->iova, PAGE_SIZE, false));
+	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE).cc);
+	EXPECT_EQ(3, zpci_vm_stats(m).pinned);
+}
+
+/* What ends the translation needs no refresh. */
+TEST_F(zpci_host, detach)
+{
+	struct zpci_vm *m = &self->m;
+
+	zpci_guest_unmap(&m->guest, self->iova, PAGE_SIZE);
+	fail(variant->error, FOREVER);
+	ASSERT_WORKS(has_failed(m, self->iova, PAGE_SIZE, variant->nores));
+	ASSERT_EQ(0, vfio_zpci_detach(&m->vfio));
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+}
+
+/*
+ * Memory that goes must be out of reach, refresh or not: then the function loses
+ * its table.
+ */
+TEST_F(zpci_host, memory_slot)
+{
+	struct zpci_vm *m = &self->m;
+	void *memory;
+
+	memory = zpci_slot_memory(ZPCI_SLOT_SIZE, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	ASSERT_EQ(0, zpci_slot_set(&m->guest, ZPCI_SLOT, ZPCI_SLOT_GPA, memory,
+				   ZPCI_SLOT_SIZE, 0));
+	ASSERT_WORKS(zpci_vm_map(m, self->iova, ZPCI_SLOT_GPA, 2 * PAGE_SIZE,
+				 0));
+	fail(variant->error, FOREVER);
+	ASSERT_EQ(0, zpci_slot_delete(&m->guest, ZPCI_SLOT));
+	EXPECT_GE(2, zpci_vm_stats(m).pinned) {
+		TH_LOG("pages of a removed slot are still pinned");
+	}
+	EXPECT_EQ(1, zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE).exits);
+	fail(variant->error, 0);
+	/* Registration gives it a table again. */
+	ASSERT_EQ(0, zpci_vm_deregister(m));
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova + 2 * PAGE_SIZE,
+				      2 * PAGE_SIZE).cc);
+	EXPECT_EQ(2, zpci_vm_stats(m).pinned);
+}
+
+int main(int argc, char **argv)
+{
+	zpci_vm_require();
+	if (!can_fail())
+		ksft_exit_skip("host refreshes can't be made to fail: CONFIG_FAIL_FUNCTION\n");
+	return test_harness_run(argc, argv);
+}

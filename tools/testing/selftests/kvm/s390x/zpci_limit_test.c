@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of limits
+ *
+ * A guest that maps one page everywhere, or builds the largest table it can, is
+ * stopped by the limit of locked memory or of its memory cgroup. It is told so
+ * by condition code 1 and status 16, can go on after it has unmapped, and in the
+ * end everything is given back.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "ioat.h"
+#include "kselftest_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "zpci_scale.h"
+#include "zpci_vm.h"
+
+#define CC_ERR		1
+#define ST_NO_RESOURCES	16
+
+/* The one page that is mapped everywhere */
+#define FRAME		ZPCI_GUEST_PAGE(10)
+
+/* Shadow page tables that may stay though they are empty */
+#define EMPTY_TABLES	64
+
+static int limit_memlock(u64 more)
+{
+	struct rlimit limit = {
+		.rlim_cur = zpci_pins_now().locked_kb * 1024 + more,
+		.rlim_max = RLIM_INFINITY,
+	};
+
+	return setrlimit(RLIMIT_MEMLOCK, &limit) ? errno : 0;
+}
+
+static struct zpci_rpcit refresh_all(struct zpci_vm *m)
+{
+	return zpci_guest_rpcit(&m->guest, m->pba, m->pal + 1 - m->pba);
+}
+
+/*
+ * The largest table that a guest can build: every segment of the aperture leads
+ * to one page table. Takes a page of the guest for up to 2 GiB.
+ */
+static void map_everywhere(struct zpci_vm *m, u64 pages)
+{
+	u64 iova, table, first = m->pba & ~(IOAT_FRAME_1M - 1);
+	u64 i;
+
+	for (i = 0; i < pages; i++)
+		zpci_guest_map(&m->guest, first + i * PAGE_SIZE, FRAME,
+			       PAGE_SIZE, 0);
+	table = zpci_guest_edit(&m->guest, IOAT_SEGMENT, first, 0, 0);
+	for (iova = first; iova <= m->pal; iova += IOAT_FRAME_1M)
+		zpci_guest_edit(&m->guest, IOAT_SEGMENT, iova, ~0UL, table);
+}
+
+/* What has become of it when nothing is mapped any more */
+static const char *is_empty(struct zpci_vm *m)
+{
+	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(m);
+
+	if (s.pinned)
+		return "pages are still pinned";
+	if (s.mapped != s.unmapped)
+		return "more pages were mapped than unmapped";
+	if (s.tables > EMPTY_TABLES)
+		return "empty tables pile up";
+	return NULL;
+}
+
+static const char *is_given_back(struct zpci_vm *m,
+				 const struct zpci_pins *before)
+{
+	struct kvm_s390_zpci_ioat_stats s;
+
+	if (zpci_vm_deregister(m))
+		return "deregistration fails";
+	s = zpci_vm_stats(m);
+	if (s.pinned || s.tables || s.mapped != s.unmapped)
+		return "counters are not zero after deregistration";
+	return zpci_pins_leaked(before);
+}
+
+/*
+ * RLIMIT_MEMLOCK
+ */
+FIXTURE(zpci_memlock) {
+	struct zpci_vm m;
+	struct zpci_pins before;
+};
+
+FIXTURE_VARIANT(zpci_memlock) {
+	enum vfio_zpci_way way;
+};
+
+FIXTURE_VARIANT_ADD(zpci_memlock, group) {
+	.way = VFIO_ZPCI_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(zpci_memlock, cdev) {
+	.way = VFIO_ZPCI_CDEV,
+};
+
+FIXTURE_SETUP(zpci_memlock)
+{
+	self->before = zpci_pins_now();
+	zpci_vm_create(&self->m, variant->way);
+	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
+	ASSERT_EQ(0, zpci_vm_bind(&self->m));
+	ASSERT_EQ(0, zpci_vm_register(&self->m));
+}
+
+FIXTURE_TEARDOWN(zpci_memlock)
+{
+	ASSERT_WORKS(is_given_back(&self->m, &self->before));
+	zpci_vm_destroy(&self->m);
+}
+
+/* One page at all I/O addresses: each of them counts. */
+TEST_F_TIMEOUT(zpci_memlock, one_page_everywhere, ZPCI_TIMEOUT)
+{
+	const u64 limit = 600;
+	struct kvm_s390_zpci_ioat_stats s;
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+	u64 first = m->pba & ~(IOAT_FRAME_1M - 1);
+	u64 i;
+
+	/* Many times the limit, but not so much that it takes long */
+	ASSERT_EQ(0, zpci_vm_deregister(m));
+	m->pal = m->pba + 8 * IOAT_FRAME_1M - 1;
+	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(0, limit_memlock(limit * PAGE_SIZE));
+	map_everywhere(m, 256);
+	for (i = 0; i < 3; i++) {
+		r = refresh_all(m);
+		EXPECT_EQ(0, r.exits);
+		EXPECT_EQ(CC_ERR, r.cc) {
+			TH_LOG("RLIMIT_MEMLOCK is exceeded");
+		}
+		EXPECT_EQ(ST_NO_RESOURCES, r.status);
+		s = zpci_vm_stats(m);
+		EXPECT_EQ(i + 1, s.rpcits_nores);
+		EXPECT_GE(limit, s.pinned);
+		EXPECT_GE(limit, s.pinned_peak);
+		EXPECT_EQ(s.pinned * 4, zpci_pins_now().locked_kb -
+					self->before.locked_kb) {
+			TH_LOG("what is charged is not what is pinned");
+		}
+	}
+	/* A segment is charged as a whole, so up to one page less may fit. */
+	EXPECT_LT(limit - IOAT_PT_ENTRIES, s.pinned) {
+		TH_LOG("hardly anything was mapped up to the limit");
+	}
+
+	/* The guest gives back all but what fits, and gets what it wants. */
+	for (i = 1; i < 256; i++)
+		zpci_guest_unmap(&m->guest, first + i * PAGE_SIZE, PAGE_SIZE);
+	r = refresh_all(m);
+	EXPECT_EQ(0, r.cc) {
+		TH_LOG("RPCIT does not recover from lack of resources");
+	}
+	/* One page in each segment; the first one is not in the aperture. */
+	EXPECT_EQ((m->pal >> 20) - (m->pba >> 20), zpci_vm_stats(m).pinned);
+
+	zpci_guest_unmap(&m->guest, first, PAGE_SIZE);
+	r = refresh_all(m);
+	EXPECT_EQ(0, r.cc);
+	ASSERT_WORKS(is_empty(m));
+}
+
+/* No locked memory at all: nothing can be mapped, but unmapping goes. */
+TEST_F(zpci_memlock, nothing)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+
+	ASSERT_WORKS(zpci_vm_map(m, m->pba, FRAME, 4 * PAGE_SIZE, 0));
+	ASSERT_EQ(0, limit_memlock(-4 * PAGE_SIZE));
+	zpci_guest_map(&m->guest, m->pba + 4 * PAGE_SIZE, FRAME, PAGE_SIZE, 0);
+	r = refresh_all(m);
+	EXPECT_EQ(CC_ERR, r.cc);
+	EXPECT_EQ(ST_NO_RESOURCES, r.status);
+	EXPECT_EQ(4, zpci_vm_stats(m).pinned) {
+		TH_LOG("what was mapped before is lost");
+	}
+	ASSERT_WORKS(zpci_vm_unmap(m, m->pba, 5 * PAGE_SIZE));
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+}
+
+/*
+ * A guest that maps a page, unmaps it, and goes on to the next segment, keeping
+ * all of its own tables: the shadow must not keep one for each.
+ */
+TEST_F_TIMEOUT(zpci_memlock, empty_tables, ZPCI_TIMEOUT)
+{
+	struct zpci_vm *m = &self->m;
+	u64 iova, most = 0, segments = 0;
+
+	/* As large an aperture as the function has, up to 200 segments */
+	ASSERT_EQ(0, zpci_vm_deregister(m));
+	m->pal = min(m->vfio.end_dma, m->pba - 1 + 200 * IOAT_FRAME_1M);
+	ASSERT_EQ(0, zpci_vm_register(m));
+
+	for (iova = m->pba; iova < m->pal; iova += IOAT_FRAME_1M) {
+		ASSERT_WORKS(zpci_vm_map(m, iova, FRAME, PAGE_SIZE, 0));
+		ASSERT_WORKS(zpci_vm_unmap(m, iova, PAGE_SIZE));
+		most = max(most, (u64)zpci_vm_stats(m).tables);
+		segments++;
+	}
+	ASSERT_LT(2 * EMPTY_TABLES, segments);
+	/* One in use at a time counts for a few more; see the shadow's rule. */
+	EXPECT_GE(EMPTY_TABLES + 16, most) {
+		TH_LOG("%lu tables after %lu segments of one page each", most,
+		       segments);
+	}
+	ASSERT_WORKS(is_empty(m));
+}
+
+/*
+ * The limit of a memory cgroup, to which tables are charged. A process of its
+ * own is put into a group and tells its story through shared memory.
+ */
+#define CGROUP_ROOT	"/sys/fs/cgroup"
+#define CGROUP		CGROUP_ROOT "/zpci_limit_test"
+#define ROOM		(256UL << 10)	/* less than the tables that are asked for */
+
+struct story {
+	const char *wrong;
+	char text[200];
+	struct zpci_rpcit refused;
+	struct zpci_rpcit recovered;
+	struct kvm_s390_zpci_ioat_stats at_limit;
+	struct kvm_s390_zpci_ioat_stats at_end;
+	u64 charged[3];		/* kernel memory: before, at the limit, at the end */
+};
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	ssize_t len = -1;
+
+	if (fd >= 0) {
+		len = write(fd, text, strlen(text));
+		close(fd);
+	}
+	return len == strlen(text) ? 0 : errno;
+}
+
+static int write_number(const char *path, u64 number)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lu", number);
+	return write_text(path, text);
+}
+
+/* The number behind @key in a file of the group; without @key, the first */
+static u64 read_number(const char *name, const char *key)
+{
+	char path[128], line[128];
+	u64 number = ~0UL;
+	FILE *f;
+
+	snprintf(path, sizeof(path), CGROUP "/%s", name);
+	f = fopen(path, "r");
+	if (!f)
+		return number;
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, key, strlen(key)))
+			continue;
+		number = strtoul(line + strlen(key), NULL, 10);
+		break;
+	}
+	fclose(f);
+	return number;
+}
+
+static const char *create_group(void)
+{
+	if (access(CGROUP_ROOT "/cgroup.controllers", R_OK) &&
+	    mount("cgroup", CGROUP_ROOT, "cgroup2", 0, NULL))
+		return "no cgroup2 file system";
+	if (write_text(CGROUP_ROOT "/cgroup.subtree_control", "+memory"))
+		return "no memory controller";
+	if (mkdir(CGROUP, 0755) && errno != EEXIST)
+		return "no group can be made";
+	return NULL;
+}
+
+/*
+ * From where the limit is set to where it is lifted, the process must not need
+ * memory of its own, or it would be killed, and rightly so. It has been through
+ * all of it before, with a limit that does not matter.
+ */
+static void approach_limit(struct zpci_vm *m, struct story *story, u64 room)
+{
+	u64 first = m->pba & ~(IOAT_FRAME_1M - 1);
+
+	story->charged[0] = read_number("memory.stat", "kernel ");
+	write_number(CGROUP "/memory.max",
+		     read_number("memory.current", "") + room);
+	/* Each segment has one page in it: a page table for each. */
+	zpci_guest_map(&m->guest, first, FRAME, PAGE_SIZE, 0);
+	story->refused = refresh_all(m);
+	zpci_vm_get_stats(m, &story->at_limit);
+	zpci_guest_edit(&m->guest, IOAT_PAGE, first, 0, IOAT_PTE_INVALID);
+	story->recovered = refresh_all(m);
+	zpci_vm_get_stats(m, &story->at_end);
+	write_text(CGROUP "/memory.max", "max");
+}
+
+static const char *in_group(struct story *story, enum vfio_zpci_way way)
+{
+	struct zpci_vm m;
+	u64 last;
+
+	if (write_number(CGROUP "/cgroup.procs", getpid()))
+		return "the group can't be joined";
+	zpci_vm_create(&m, way);
+	/* 256 MiB of aperture: 1 MiB of tables */
+	last = m.pba + (1UL << 28) - 1;
+	m.pal = min(m.vfio.end_dma, last);
+	if (zpci_vm_bind(&m) || zpci_vm_register(&m))
+		return "no registration";
+	map_everywhere(&m, 1);
+	approach_limit(&m, story, 1UL << 30);
+	if (story->refused.cc)
+		return "the table can't be mapped even without a limit";
+	if (story->at_limit.tables * PAGE_SIZE < 2 * ROOM)
+		return "the largest table is too small for this test";
+	if (zpci_vm_deregister(&m) || zpci_vm_register(&m))
+		return "can't be registered again";
+
+	approach_limit(&m, story, ROOM);
+	story->charged[1] = read_number("memory.stat", "kernel ");
+	if (zpci_vm_deregister(&m))
+		return "can't be deregistered";
+	zpci_vm_get_stats(&m, &story->at_end);
+	zpci_vm_destroy(&m);
+	return NULL;
+}
+
+FIXTURE(zpci_memcg) {
+	struct story *story;
+	struct zpci_pins before;
+};
+
+FIXTURE_VARIANT(zpci_memcg) {
+	enum vfio_zpci_way way;
+};
+
+FIXTURE_VARIANT_ADD(zpci_memcg, group) {
+	.way = VFIO_ZPCI_GROUP,
+};
+
+FIXTURE_VARIANT_ADD(zpci_memcg, cdev) {
+	.way = VFIO_ZPCI_CDEV,
+};
+
+FIXTURE_SETUP(zpci_memcg)
+{
+	const char *missing = create_group();
+
+	if (missing)
+		SKIP(return, "%s", missing);
+	self->before = zpci_pins_now();
+	self->story = mmap(NULL, sizeof(*self->story), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)self->story);
+	memset(self->story, 0, sizeof(*self->story));
+}
+
+FIXTURE_TEARDOWN(zpci_memcg)
+{
+	rmdir(CGROUP);
+	munmap(self->story, sizeof(*self->story));
+}
+
+TEST_F_TIMEOUT(zpci_memcg, largest_table, ZPCI_TIMEOUT)
+{
+	struct story *story = self->story;
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		story->wrong = "it was killed";
+		story->wrong = in_group(story, variant->way);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, read_number("memory.events", "oom_kill ")) {
+		TH_LOG("the virtual machine was killed for want of memory");
+	}
+	ASSERT_EQ(0, status) {
+		TH_LOG("status 0x%x", status);
+	}
+	ASSERT_WORKS(story->wrong);
+	EXPECT_NE(0, read_number("memory.events", "max ")) {
+		TH_LOG("the limit was not reached: are tables charged?");
+	}
+
+	EXPECT_EQ(0, story->refused.exits);
+	EXPECT_EQ(CC_ERR, story->refused.cc) {
+		TH_LOG("%llu tables in spite of the limit",
+		       story->at_limit.tables);
+	}
+	EXPECT_EQ(ST_NO_RESOURCES, story->refused.status);
+	EXPECT_GE(ROOM / PAGE_SIZE + 128, story->at_limit.tables);
+	EXPECT_EQ(0, story->recovered.exits);
+	EXPECT_EQ(0, story->recovered.cc) {
+		TH_LOG("status %u after everything was unmapped",
+		       story->recovered.status);
+	}
+	EXPECT_EQ(0, story->at_end.pinned);
+	EXPECT_EQ(0, story->at_end.tables);
+	EXPECT_EQ(story->at_end.mapped, story->at_end.unmapped);
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+}
+
+int main(int argc, char **argv)
+{
+	zpci_vm_require();
+	return test_harness_run(argc, argv);
+}

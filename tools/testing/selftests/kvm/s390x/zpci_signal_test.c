@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of an RPCIT that gives way to signals
+ *
+ * A signal is pending all the time, blocked everywhere but in KVM_RUN. So each
+ * KVM_RUN does a part of the refresh, at least some, and says EINTR. The next one
+ * carries it on, whatever happened in between, and to whatever end. Then the
+ * test can do to function, table and memory what it likes in the middle of an
+ * RPCIT.
+ */
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "ioat.h"
+#include "kselftest_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "zpci_baseline.h"
+#include "zpci_slot.h"
+#include "zpci_vm.h"
+
+/* The range: segments of which each has some pages */
+#define SEGMENTS	6
+#define PAGES		4
+
+/* Exits that do not get the RPCIT on: a host interruption comes first. */
+#define MANY		1000
+
+#define CC_ERR		1
+#define ST_NO_RESOURCES	16
+
+/* Length of RPCIT, and the registers that the guest's code uses for R2 */
+#define RPCIT_ILEN	4
+#define RPCIT_R2	4
+
+static u8 reference[NVME_IDENTIFY_SIZE];
+
+FIXTURE(zpci_signal) {
+	struct zpci_vm m;
+	struct zpci_guest peer;
+	struct zpci_pins before;
+	u64 iova;
+	u64 queues;
+};
+
+/* Pending from here on, and let through by KVM_RUN alone */
+static void send_signal(struct kvm_vcpu *vcpu)
+{
+	struct {
+		struct kvm_signal_mask head;
+		u8 none[8];
+	} mask = { .head.len = 8 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	TEST_ASSERT(!sigprocmask(SIG_BLOCK, &set, NULL) && !raise(SIGUSR1),
+		    "no signal");
+	TEST_ASSERT(!ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask),
+		    "KVM_SET_SIGNAL_MASK: %s", strerror(errno));
+}
+
+static void take_signal(void)
+{
+	struct timespec none = {};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	TEST_ASSERT(sigtimedwait(&set, NULL, &none) == SIGUSR1,
+		    "the signal was not pending all the time");
+}
+
+FIXTURE_SETUP(zpci_signal)
+{
+	struct zpci_vm *m = &self->m;
+	u64 iova;
+	int i;
+
+	self->before = zpci_pins_now();
+	zpci_vm_setup_nvme(m, VFIO_ZPCI_CDEV, false);
+	zpci_guest_add_vcpu(&m->guest, &self->peer);
+	self->queues = zpci_vm_stats(m).pinned;
+	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+	for (i = 0; i < SEGMENTS; i++) {
+		iova = self->iova + i * IOAT_FRAME_1M;
+		zpci_guest_map(&m->guest, iova, ZPCI_GUEST_PAGE(16 + i * PAGES),
+			       PAGES * PAGE_SIZE, 0);
+	}
+	send_signal(m->guest.vcpu);
+	zpci_guest_begin_rpcit(&m->guest, self->iova, SEGMENTS * IOAT_FRAME_1M);
+}
+
+FIXTURE_TEARDOWN(zpci_signal)
+{
+	struct kvm_s390_zpci_ioat_stats s;
+	struct zpci_vm *m = &self->m;
+
+	take_signal();
+	zpci_vm_deregister(m);
+	s = zpci_vm_stats(m);
+	EXPECT_EQ(0, s.pinned);
+	EXPECT_EQ(0, s.tables);
+	EXPECT_EQ(s.mapped, s.unmapped);
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	zpci_vm_destroy(m);
+}
+
+/*
+ * KVM_RUN until the RPCIT has given way once more, or is done, or is for user
+ * space. Returns what the last one said.
+ */
+static int step(struct zpci_vm *m, struct zpci_rpcit *r)
+{
+	u64 before = zpci_vm_stats(m).interrupted;
+	int i, err;
+
+	for (i = 0; i < MANY; i++) {
+		err = zpci_guest_step(&m->guest, r);
+		if (err != -EINTR || zpci_vm_stats(m).interrupted != before)
+			return err;
+	}
+	return -ETIME;
+}
+
+/* Until it is done */
+static int step_to_end(struct zpci_vm *m, struct zpci_rpcit *r)
+{
+	int i, err = -EINTR;
+
+	for (i = 0; i < MANY && err == -EINTR; i++)
+		err = step(m, r);
+	return err;
+}
+
+static const char *arrives(struct zpci_vm *m, u64 iova, u64 gpa)
+{
+	void *hva = zpci_guest_hva(&m->guest, gpa);
+	int ret;
+
+	memset(hva, 0x55, NVME_IDENTIFY_SIZE);
+	ret = nvme_identify_ctrl(&m->nvme, iova, 0);
+	if (ret)
+		return nvme_result(ret);
+	return memcmp(hva, reference, NVME_IDENTIFY_SIZE) ?
+	       "data did not arrive" : NULL;
+}
+
+/* The whole range is mapped. */
+static const char *all_arrive(struct zpci_vm *m, u64 iova)
+{
+	const char *wrong = NULL;
+	int i;
+
+	for (i = 0; i < SEGMENTS && !wrong; i++)
+		wrong = arrives(m, iova + i * IOAT_FRAME_1M,
+				ZPCI_GUEST_PAGE(16 + i * PAGES));
+	return wrong;
+}
+
+/* Each KVM_RUN gets on, and what was done is not done again. */
+TEST_F(zpci_signal, carried_on)
+{
+	struct kvm_s390_zpci_ioat_stats before, after;
+	struct zpci_vm *m = &self->m;
+	struct kvm_run *run = m->guest.vcpu->run;
+	struct zpci_rpcit r;
+	u64 start, given_way = 0;
+	int err;
+
+	before = zpci_vm_stats(m);
+	start = before.mapped;
+	while ((err = step(m, &r)) == -EINTR) {
+		after = zpci_vm_stats(m);
+		ASSERT_EQ(before.interrupted + 1, after.interrupted);
+		ASSERT_EQ(KVM_EXIT_INTR, run->exit_reason);
+		ASSERT_LT(before.mapped, after.mapped) {
+			TH_LOG("interruption %lu: nothing was done", given_way);
+		}
+		ASSERT_GT(SEGMENTS, ++given_way);
+		ASSERT_EQ(before.rpcits, after.rpcits);
+		before = after;
+	}
+	ASSERT_EQ(0, err);
+	EXPECT_EQ(0, r.cc);
+	EXPECT_EQ(0, r.exits);
+	EXPECT_LT(1, given_way);
+	after = zpci_vm_stats(m);
+	EXPECT_EQ(start + SEGMENTS * PAGES, after.mapped);
+	EXPECT_EQ(0, after.unmapped);
+	EXPECT_EQ(before.rpcits + 1, after.rpcits);
+	EXPECT_EQ(0, after.rpcits_user);
+	ASSERT_WORKS(all_arrive(m, self->iova));
+}
+
+/* KVM_RUN that is told to end at once does so, and nothing is lost by it. */
+TEST_F(zpci_signal, immediate_exit)
+{
+	struct zpci_vm *m = &self->m;
+	struct kvm_run *run = m->guest.vcpu->run;
+	u64 mapped, interrupted;
+	struct zpci_rpcit r;
+	int i;
+
+	ASSERT_EQ(-EINTR, step(m, &r));
+	mapped = zpci_vm_stats(m).mapped;
+	interrupted = zpci_vm_stats(m).interrupted;
+	run->immediate_exit = 1;
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(-EINTR, zpci_guest_step(&m->guest, &r));
+	run->immediate_exit = 0;
+	EXPECT_EQ(mapped, zpci_vm_stats(m).mapped);
+	EXPECT_EQ(interrupted, zpci_vm_stats(m).interrupted);
+	ASSERT_EQ(0, step_to_end(m, &r));
+	EXPECT_EQ(0, r.cc);
+	EXPECT_EQ(0, r.exits);
+	ASSERT_WORKS(all_arrive(m, self->iova));
+}
+
+/* The table changes behind and before the place where the refresh stands. */
+TEST_F(zpci_signal, table_changes)
+{
+	struct zpci_vm *m = &self->m;
+	u64 last = self->iova + (SEGMENTS - 1) * IOAT_FRAME_1M;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(-EINTR, step(m, &r));
+	EXPECT_EQ(self->queues + PAGES, zpci_vm_stats(m).pinned);
+	/* Behind: takes an RPCIT of its own, which does not disturb this one. */
+	zpci_guest_map(&self->peer, self->iova, ZPCI_GUEST_PAGE(80), PAGE_SIZE,
+		       0);
+	r = zpci_guest_rpcit(&self->peer, self->iova, PAGE_SIZE);
+	EXPECT_EQ(0, r.cc);
+	EXPECT_EQ(0, r.exits);
+	/* Before: is found. */
+	zpci_guest_map(&self->peer, last, ZPCI_GUEST_PAGE(81), PAGE_SIZE, 0);
+	zpci_guest_unmap(&self->peer, last + PAGE_SIZE, PAGE_SIZE);
+	ASSERT_EQ(0, step_to_end(m, &r));
+	EXPECT_EQ(0, r.cc);
+	EXPECT_EQ(0, r.exits);
+	EXPECT_EQ(self->queues + SEGMENTS * PAGES - 1, zpci_vm_stats(m).pinned);
+	ASSERT_WORKS(arrives(m, self->iova, ZPCI_GUEST_PAGE(80)));
+	ASSERT_WORKS(arrives(m, last, ZPCI_GUEST_PAGE(81)));
+	EXPECT_EQ(NVME_FUNCTION_ERROR,
+		  nvme_identify_ctrl(&m->nvme, last + PAGE_SIZE, 0));
+}
+
+/*
+ * What is left of an RPCIT is not for KVM to do if user space has other plans:
+ * then the guest executes what it finds.
+ */
+TEST_F(zpci_signal, other_operands)
+{
+	struct zpci_vm *m = &self->m;
+	struct kvm_run *run = m->guest.vcpu->run;
+	u64 *gprs = (u64 *)run->s.regs.gprs;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(-EINTR, step(m, &r));
+	ASSERT_EQ(self->iova, gprs[RPCIT_R2]);
+	ASSERT_EQ(SEGMENTS * IOAT_FRAME_1M, gprs[RPCIT_R2 + 1]);
+	/* The last segment alone */
+	gprs[RPCIT_R2] += (SEGMENTS - 1) * IOAT_FRAME_1M;
+	gprs[RPCIT_R2 + 1] = IOAT_FRAME_1M;
+	run->kvm_dirty_regs |= KVM_SYNC_GPRS;
+	ASSERT_EQ(0, step_to_end(m, &r));
+	EXPECT_EQ(0, r.cc);
+	EXPECT_EQ(0, r.exits);
+	EXPECT_EQ(self->queues + 2 * PAGES, zpci_vm_stats(m).pinned) {
+		TH_LOG("the old range was refreshed, or the new one was not");
+	}
+}
+
+/* User space has done it itself: the guest goes on behind the instruction. */
+TEST_F(zpci_signal, done_by_user_space)
+{
+	struct zpci_vm *m = &self->m;
+	struct kvm_run *run = m->guest.vcpu->run;
+	u64 mapped, rpcits;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(-EINTR, step(m, &r));
+	mapped = zpci_vm_stats(m).mapped;
+	rpcits = zpci_vm_stats(m).rpcits;
+	run->psw_addr += RPCIT_ILEN;
+	run->psw_mask |= 2UL << 44;	/* condition code 2 or 3 */
+	ASSERT_EQ(0, step_to_end(m, &r));
+	EXPECT_LE(2, r.cc);
+	EXPECT_EQ(0, r.exits);
+	EXPECT_EQ(mapped, zpci_vm_stats(m).mapped);
+	EXPECT_EQ(rpcits, zpci_vm_stats(m).rpcits);
+}
+
+/* The table is registered anew: the guest refreshes all of it. */
+TEST_F(zpci_signal, registered_anew)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(-EINTR, step(m, &r));
+	ASSERT_EQ(0, zpci_vm_deregister(m));
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(0, step_to_end(m, &r));
+	EXPECT_EQ(0, r.cc);
+	EXPECT_EQ(0, r.exits);
+	EXPECT_EQ(SEGMENTS * PAGES, zpci_vm_stats(m).pinned) {
+		TH_LOG("only what was left of the range was refreshed");
+	}
+}
+
+/* A limit that is reached later on: the guest is told, and can go on. */
+TEST_F(zpci_signal, no_resources)
+{
+	struct rlimit none = { .rlim_max = RLIM_INFINITY }, old;
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_MEMLOCK, &old));
+	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
+	/* The limit is that of who registers. */
+	ASSERT_EQ(0, zpci_vm_deregister(m));
+	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(-EINTR, step(m, &r));
+	EXPECT_EQ(PAGES, zpci_vm_stats(m).pinned);
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &none));
+	ASSERT_EQ(0, step_to_end(m, &r));
+	EXPECT_EQ(CC_ERR, r.cc);
+	EXPECT_EQ(ST_NO_RESOURCES, r.status);
+	EXPECT_EQ(0, r.exits);
+	EXPECT_EQ(PAGES, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_nores);
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &old));
+	zpci_guest_begin_rpcit(&m->guest, self->iova, SEGMENTS * IOAT_FRAME_1M);
+	ASSERT_EQ(0, step_to_end(m, &r));
+	EXPECT_EQ(0, r.cc);
+	EXPECT_EQ(SEGMENTS * PAGES, zpci_vm_stats(m).pinned);
+}
+
+/*
+ * Ends that are for user space: it gets the instruction as it would have got it
+ * without a signal, and the guest goes on with what user space says.
+ */
+static void is_for_user_space(struct __test_metadata *_metadata,
+			      struct zpci_vm *m, u64 iova)
+{
+	u64 rpcits = zpci_vm_stats(m).rpcits;
+	struct zpci_guest *g = &m->guest;
+	struct kvm_run *run = g->vcpu->run;
+	u64 psw = run->psw_addr;
+	struct zpci_rpcit r;
+	int err;
+
+	g->user_cc = 1;
+	g->user_status = 44;
+	while ((err = step(m, &r)) == -EINTR)
+		ASSERT_EQ(psw, run->psw_addr);
+	ASSERT_EQ(-EREMOTE, err);
+	ASSERT_EQ(KVM_EXIT_S390_SIEIC, run->exit_reason);
+	EXPECT_EQ(psw + RPCIT_ILEN, run->psw_addr);
+	EXPECT_EQ(1, g->last.exits);
+	EXPECT_EQ(ZPCI_GUEST_FH, g->last.exit_fh);
+	EXPECT_EQ(iova, g->last.exit_start);
+	EXPECT_EQ(SEGMENTS * IOAT_FRAME_1M, g->last.exit_len);
+	EXPECT_EQ(rpcits, zpci_vm_stats(m).rpcits);
+
+	ASSERT_EQ(0, step_to_end(m, &r));
+	EXPECT_EQ(1, r.cc);
+	EXPECT_EQ(44, r.status);
+	EXPECT_EQ(1, r.exits);
+}
+
+/* An entry further on is malformed, or becomes so in time. */
+TEST_F(zpci_signal, user_malformed)
+{
+	u64 last = self->iova + (SEGMENTS - 1) * IOAT_FRAME_1M;
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(-EINTR, step(m, &r));
+	zpci_guest_edit(&self->peer, IOAT_SEGMENT, last, 0, IOAT_TYPE_MASK);
+	is_for_user_space(_metadata, m, self->iova);
+	EXPECT_EQ(1, zpci_vm_stats(m).user_format);
+	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
+	EXPECT_EQ(self->queues + (SEGMENTS - 1) * PAGES,
+		  zpci_vm_stats(m).pinned) {
+		TH_LOG("what was done before is lost");
+	}
+}
+
+/* Memory that the table leads to is removed. */
+TEST_F(zpci_signal, user_memory)
+{
+	u64 last = self->iova + (SEGMENTS - 1) * IOAT_FRAME_1M;
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+	void *memory;
+
+	memory = zpci_slot_memory(ZPCI_SLOT_SIZE, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	ASSERT_EQ(0, zpci_slot_set(&m->guest, ZPCI_SLOT, ZPCI_SLOT_GPA, memory,
+				   ZPCI_SLOT_SIZE, 0));
+	zpci_guest_map(&self->peer, last, ZPCI_SLOT_GPA, PAGES * PAGE_SIZE, 0);
+	ASSERT_EQ(-EINTR, step(m, &r));
+	ASSERT_EQ(0, zpci_slot_delete(&m->guest, ZPCI_SLOT));
+	is_for_user_space(_metadata, m, self->iova);
+	EXPECT_EQ(1, zpci_vm_stats(m).user_memory);
+	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
+	EXPECT_EQ(self->queues + (SEGMENTS - 1) * PAGES,
+		  zpci_vm_stats(m).pinned);
+}
+
+/* The function loses its address space, and with it the table. */
+TEST_F(zpci_signal, user_gone)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(-EINTR, step(m, &r));
+	ASSERT_EQ(0, vfio_zpci_detach(&m->vfio));
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	is_for_user_space(_metadata, m, self->iova);
+	EXPECT_EQ(1, zpci_vm_stats(m).user_gone);
+	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+}
+
+/* The function gets into the error state, and the host's RPCIT fails. */
+TEST_F(zpci_signal, user_host)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(0, zpci_guest_rpcit(&self->peer, self->iova, PAGE_SIZE).cc);
+	/* What is taken away in the last segment needs a host refresh. */
+	ASSERT_EQ(0, zpci_guest_rpcit(&self->peer, self->iova +
+				      (SEGMENTS - 1) * IOAT_FRAME_1M,
+				      PAGE_SIZE).cc);
+	zpci_guest_unmap(&self->peer, self->iova +
+			 (SEGMENTS - 1) * IOAT_FRAME_1M, PAGE_SIZE);
+	ASSERT_EQ(-EINTR, step(m, &r));
+	ASSERT_EQ(NVME_FUNCTION_ERROR,
+		  nvme_identify_ctrl(&m->nvme, m->pal & ~(PAGE_SIZE - 1), 0));
+	is_for_user_space(_metadata, m, self->iova);
+	EXPECT_EQ(1, zpci_vm_stats(m).user_host);
+	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
+}
+
+/* The table is deregistered: KVM has nothing more to do with it. */
+TEST_F(zpci_signal, user_deregistered)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(-EINTR, step(m, &r));
+	ASSERT_EQ(0, zpci_vm_deregister(m));
+	is_for_user_space(_metadata, m, self->iova);
+	EXPECT_EQ(0, zpci_vm_stats(m).rpcits_user);
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+}
+
+int main(int argc, char **argv)
+{
+	zpci_vm_require();
+	zpci_baseline_identify(reference);
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of several vCPUs that refresh and change tables
+ *
+ * Side by side, one against the other, and while others tear down what they
+ * work on. What is random follows from a seed that is printed; ZPCI_SEED in the
+ * environment repeats it, as far as threads can be repeated.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "ioat.h"
+#include "kselftest_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "zpci_baseline.h"
+#include "zpci_chaos.h"
+#include "zpci_scale.h"
+#include "zpci_storm.h"
+#include "zpci_vm.h"
+
+#define NR_VCPUS	4
+
+static u8 reference[NVME_IDENTIFY_SIZE];
+
+/*
+ * Two frames whose addresses differ in all bytes but those that are zero, in
+ * memory slots of their own. The library knows addresses of up to 44 bits.
+ */
+#define FLIP_SLOT	10
+static const u64 flip_slots[] = { 0x05555500000UL, 0x0aaaaa00000UL };
+static const u64 flip_frames[] = { 0x05555555000UL, 0x0aaaaaaa000UL };
+
+FIXTURE(zpci_smp) {
+	struct zpci_vm m;
+	struct zpci_guest peers[NR_VCPUS - 1];
+	struct zpci_guest *cpu[NR_VCPUS];
+	struct zpci_storm_thread threads[NR_VCPUS];
+	struct zpci_pins before;
+	u64 iova;
+};
+
+FIXTURE_SETUP(zpci_smp)
+{
+	struct zpci_vm *m = &self->m;
+	int i;
+
+	self->before = zpci_pins_now();
+	zpci_vm_setup_nvme(m, VFIO_ZPCI_CDEV, true);
+	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+	self->cpu[0] = &m->guest;
+	for (i = 1; i < NR_VCPUS; i++) {
+		self->cpu[i] = &self->peers[i - 1];
+		zpci_guest_add_vcpu(&m->guest, self->cpu[i]);
+	}
+	/* Page tables for all of them, so that none has to be made later */
+	for (i = 0; i < 2 * NR_VCPUS; i++)
+		zpci_guest_unmap(&m->guest, self->iova + i * IOAT_FRAME_1M,
+				 PAGE_SIZE);
+}
+
+FIXTURE_TEARDOWN(zpci_smp)
+{
+	struct kvm_s390_zpci_ioat_stats s;
+
+	ASSERT_EQ(0, zpci_vm_deregister(&self->m));
+	s = zpci_vm_stats(&self->m);
+	EXPECT_EQ(0, s.pinned);
+	EXPECT_EQ(0, s.tables);
+	EXPECT_EQ(s.mapped, s.unmapped);
+	EXPECT_EQ(0, s.refresh_errors);
+	EXPECT_EQ(s.rpcits_user, s.user_range + s.user_format + s.user_memory +
+				 s.user_host + s.user_gone);
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	zpci_vm_destroy(&self->m);
+}
+
+/* Pages of the guest's DMA memory that a storm of vCPU @i may map */
+static u64 frames_of(int i)
+{
+	return ZPCI_GUEST_PAGE(64 + 64 * i);
+}
+
+#define FREE_SIZE	(ZPCI_GUEST_MEM_SIZE - ZPCI_PAGE_FREE * PAGE_SIZE)
+
+static void fill_free_pages(struct zpci_vm *m)
+{
+	zpci_guest_fill(&m->guest, ZPCI_GUEST_PAGE(ZPCI_PAGE_FREE), FREE_SIZE,
+			99);
+}
+
+/* The function has not written to DMA memory, the queues apart. */
+static const char *free_pages_intact(struct zpci_vm *m)
+{
+	u64 *word = zpci_guest_hva(&m->guest, ZPCI_GUEST_PAGE(ZPCI_PAGE_FREE));
+	static char text[80];
+	u64 i, page;
+
+	for (i = 0; i < FREE_SIZE / sizeof(*word); i++) {
+		if (word[i] == zpci_pattern(99, i))
+			continue;
+		page = ZPCI_PAGE_FREE + i * sizeof(*word) / PAGE_SIZE;
+		snprintf(text, sizeof(text), "stray DMA to page 0x%lx",
+			 ZPCI_GUEST_PAGE(page));
+		return text;
+	}
+	return NULL;
+}
+
+static struct zpci_rpcit refresh_all(struct zpci_vm *m)
+{
+	return zpci_guest_rpcit(&m->guest, m->pba, m->pal + 1 - m->pba);
+}
+
+/* No page of the guest but @pages has changed since the snapshot. */
+static const char *no_stray_write(struct zpci_vm *m, const u64 *pages, int nr)
+{
+	static char text[80];
+	u64 stray = zpci_vm_stray_write(m, pages, nr);
+
+	if (stray == ~0UL)
+		return NULL;
+	snprintf(text, sizeof(text), "stray DMA to page 0x%lx", stray);
+	return text;
+}
+
+/* The controller writes to @iova, which must be @gpa, and nowhere else. */
+static const char *arrives(struct zpci_vm *m, u64 iova, u64 gpa)
+{
+	void *hva = zpci_guest_hva(&m->guest, gpa);
+
+	memset(hva, 0x55, PAGE_SIZE);
+	zpci_vm_snapshot(m);
+	if (nvme_identify_ctrl(&m->nvme, iova, 0))
+		return "DMA through a valid entry failed";
+	if (memcmp(hva, reference, PAGE_SIZE))
+		return "data did not arrive";
+	return no_stray_write(m, &gpa, 1);
+}
+
+/*
+ * Each vCPU has a range of its own. All of them at once, they leave behind what
+ * one after the other would leave behind: the same as one vCPU that refreshes
+ * everything afterwards finds.
+ */
+TEST_F_TIMEOUT(zpci_smp, ranges_side_by_side, ZPCI_TIMEOUT)
+{
+	struct kvm_s390_zpci_ioat_stats before, after;
+	struct zpci_vm *m = &self->m;
+	const struct zpci_storm *s;
+	u64 pinned, rpcits;
+	int i;
+
+	pinned = zpci_vm_stats(m).pinned;
+	rpcits = zpci_vm_stats(m).rpcits;
+	for (i = 0; i < NR_VCPUS; i++) {
+		struct zpci_storm storm = {
+			.flags = STORM_PAGES | STORM_WHOLE,
+			.iova = self->iova + i * IOAT_FRAME_1M,
+			.size = 16 * PAGE_SIZE,
+			.gpa = frames_of(i),
+			.frames = 64,
+			.seed = zpci_seed() + i,
+			.count = zpci_scale(400),
+		};
+
+		zpci_storm_start(&self->threads[i], self->cpu[i], &storm);
+	}
+	for (i = 0; i < NR_VCPUS; i++) {
+		zpci_storm_join(&self->threads[i]);
+		s = zpci_storm_stop(&self->threads[i]);
+		rpcits += s->cc[0];
+		EXPECT_EQ(s->rounds, s->cc[0]) {
+			TH_LOG("vCPU %d: %lu of %lu RPCITs with condition code 0",
+			       i, s->cc[0], s->rounds);
+		}
+		EXPECT_EQ(0, self->cpu[i]->exits) {
+			TH_LOG("vCPU %d: RPCIT left the kernel", i);
+		}
+	}
+	before = zpci_vm_stats(m);
+	EXPECT_EQ(rpcits, before.rpcits);
+	EXPECT_LE(pinned, before.pinned);
+	EXPECT_GE(pinned + NR_VCPUS * 16, before.pinned);
+
+	ASSERT_EQ(0, refresh_all(m).cc);
+	after = zpci_vm_stats(m);
+	EXPECT_EQ(before.mapped, after.mapped) {
+		TH_LOG("a refresh was lost: an entry was not mapped");
+	}
+	EXPECT_EQ(before.unmapped, after.unmapped) {
+		TH_LOG("a refresh was lost: an old entry was still mapped");
+	}
+	for (i = 0; i < NR_VCPUS; i++) {
+		u64 iova = self->iova + i * IOAT_FRAME_1M;
+
+		ASSERT_WORKS(zpci_vm_map(m, iova, frames_of(i), PAGE_SIZE, 0));
+		ASSERT_WORKS(arrives(m, iova, frames_of(i)));
+	}
+}
+
+/*
+ * One range and all vCPUs, one of which changes an entry between two values all
+ * the time. The function sees one or the other, and the latest in the end.
+ */
+TEST_F_TIMEOUT(zpci_smp, one_of_two_values, ZPCI_TIMEOUT)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_storm storm = {
+		.flags = STORM_WHOLE,
+		.iova = self->iova,
+		.size = PAGE_SIZE,
+		.flip = { flip_frames[0], flip_frames[1] },
+		.count = ~0UL,
+	};
+	struct kvm_s390_zpci_ioat_stats before, after;
+	u64 *page[2], seen[2] = {};
+	u8 *slot[2];
+	int i, j, ret;
+
+	for (i = 0; i < 2; i++) {
+		vm_userspace_mem_region_add(m->guest.vm, VM_MEM_SRC_ANONYMOUS,
+					    flip_slots[i], FLIP_SLOT + i,
+					    IOAT_FRAME_1M / PAGE_SIZE, 0);
+		slot[i] = zpci_guest_hva(&m->guest, flip_slots[i]);
+		page[i] = zpci_guest_hva(&m->guest, flip_frames[i]);
+		memset(slot[i], 0x55, IOAT_FRAME_1M);
+	}
+	ASSERT_WORKS(zpci_vm_map(m, self->iova, flip_frames[0], PAGE_SIZE, 0));
+	fill_free_pages(m);
+
+	for (i = 0; i < NR_VCPUS; i++) {
+		/* The last one only refreshes, and the one before only changes. */
+		storm.flags = i == NR_VCPUS - 1 ? STORM_WHOLE :
+			      i == NR_VCPUS - 2 ? STORM_FLIP :
+			      i == 0 ? STORM_FLIP | STORM_WHOLE : STORM_WHOLE;
+		/* Two that change the entry both make it this or that. */
+		storm.seed = zpci_seed() + i;
+		zpci_storm_start(&self->threads[i], self->cpu[i], &storm);
+	}
+	for (i = 0; i < zpci_scale(200); i++) {
+		page[0][0] = 0x5555555555555555;
+		page[1][0] = 0x5555555555555555;
+		ret = nvme_identify_ctrl(&m->nvme, self->iova, 0);
+		ASSERT_EQ(0, ret) {
+			TH_LOG("DMA %d: %s", i, nvme_result(ret));
+		}
+		for (j = 0; j < 2; j++)
+			seen[j] += page[j][0] != 0x5555555555555555;
+		ASSERT_EQ(i + 1, seen[0] + seen[1]) {
+			TH_LOG("DMA %d: data arrived in neither page, or in both",
+			       i);
+		}
+	}
+	for (i = 0; i < NR_VCPUS; i++) {
+		zpci_storm_stop(&self->threads[i]);
+		EXPECT_EQ(0, self->cpu[i]->exits) {
+			TH_LOG("vCPU %d: an entry was seen that never was", i);
+		}
+	}
+	TH_LOG("data arrived %lu times in one page, %lu times in the other",
+	       seen[0], seen[1]);
+
+	/* All that change it end with the second value. */
+	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE).cc);
+	memset(page[0], 0x55, PAGE_SIZE);
+	memset(page[1], 0x55, PAGE_SIZE);
+	ASSERT_EQ(0, nvme_identify_ctrl(&m->nvme, self->iova, 0));
+	EXPECT_EQ(0, memcmp(page[1], reference, PAGE_SIZE)) {
+		TH_LOG("the function does not see the latest value");
+	}
+	before = zpci_vm_stats(m);
+	ASSERT_EQ(0, refresh_all(m).cc);
+	after = zpci_vm_stats(m);
+	EXPECT_EQ(before.mapped, after.mapped);
+
+	/* Not a byte went anywhere else. */
+	ASSERT_WORKS(free_pages_intact(m));
+	memset(page[1], 0x55, PAGE_SIZE);
+	for (i = 0; i < 2; i++) {
+		u64 *word = (u64 *)slot[i];
+
+		for (j = 0; j < IOAT_FRAME_1M / sizeof(*word); j++) {
+			ASSERT_EQ(0x5555555555555555, word[j]) {
+				TH_LOG("stray DMA to slot %d, offset 0x%lx", i,
+				       j * sizeof(*word));
+			}
+		}
+	}
+}
+
+/*
+ * One vCPU has its tables in all states of disorder, the others refresh. What
+ * is malformed goes to user space, and the frames are those that were allowed.
+ */
+TEST_F_TIMEOUT(zpci_smp, tables_in_disorder, ZPCI_TIMEOUT)
+{
+	struct kvm_s390_zpci_ioat_stats before, after;
+	struct zpci_vm *m = &self->m;
+	struct zpci_storm storm = {
+		.iova = self->iova,
+		.size = 4 * IOAT_FRAME_1M,
+		.gpa = frames_of(0),
+		.frames = 64,
+		.count = ~0UL,
+	};
+	const struct zpci_storm *s;
+	u64 exits = 0;
+	int i;
+
+	fill_free_pages(m);
+	for (i = 0; i < NR_VCPUS; i++) {
+		storm.flags = i ? STORM_RPCIT | STORM_WHOLE :
+				  STORM_RPCIT | STORM_PAGES | STORM_SPOIL;
+		storm.seed = zpci_seed() + i;
+		zpci_storm_start(&self->threads[i], self->cpu[i], &storm);
+	}
+	zpci_storm_wait(&self->threads[0], zpci_scale(1000));
+	for (i = 0; i < NR_VCPUS; i++) {
+		s = zpci_storm_stop(&self->threads[i]);
+		exits += self->cpu[i]->exits;
+		EXPECT_EQ(self->cpu[i]->exits, s->cc[3]);
+		EXPECT_EQ(0, s->cc[1] + s->cc[2]);
+	}
+	EXPECT_NE(0, exits);
+	EXPECT_EQ(exits, zpci_vm_stats(m).rpcits_user);
+
+	/* In order again, everything is as if nothing had been. */
+	ASSERT_EQ(0, refresh_all(m).exits);
+	before = zpci_vm_stats(m);
+	ASSERT_EQ(0, refresh_all(m).cc);
+	after = zpci_vm_stats(m);
+	EXPECT_EQ(before.mapped, after.mapped);
+	EXPECT_EQ(before.unmapped, after.unmapped);
+	for (i = 0; i < 4; i++)
+		zpci_guest_edit(&m->guest, IOAT_SEGMENT,
+				self->iova + i * IOAT_FRAME_1M, 0,
+				IOAT_INVALID);
+	ASSERT_EQ(0, refresh_all(m).cc);
+	EXPECT_EQ(4, zpci_vm_stats(m).pinned) {
+		TH_LOG("the queues should be all that is mapped");
+	}
+
+	ASSERT_WORKS(free_pages_intact(m));
+}
+
+/*
+ * A table is deregistered, or taken away with the address space, under the hands
+ * of vCPUs: that is no error of the function.
+ */
+TEST_F_TIMEOUT(zpci_smp, withdrawn_table, ZPCI_TIMEOUT)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_storm storm = {
+		.flags = STORM_WHOLE,
+		.iova = self->iova,
+		.size = PAGE_SIZE,
+		.flip = { ZPCI_GUEST_PAGE(70), ZPCI_GUEST_PAGE(71) },
+		.count = ~0UL,
+	};
+	bool attached = true;
+	int i, n;
+
+	for (i = 0; i < NR_VCPUS; i++) {
+		/* Something changes, so that there is something to refresh. */
+		storm.flags = i & 1 ? STORM_WHOLE : STORM_WHOLE | STORM_FLIP;
+		storm.iova = self->iova + i / 2 * IOAT_FRAME_1M;
+		zpci_storm_start(&self->threads[i], self->cpu[i], &storm);
+	}
+	for (n = 0; n < zpci_scale(60); n++) {
+		zpci_storm_wait(&self->threads[0], n * 4);
+		if (n & 1) {
+			ASSERT_EQ(0, vfio_zpci_detach(&m->vfio));
+			attached = false;
+		}
+		ASSERT_EQ(0, zpci_vm_deregister(m));
+		ASSERT_FALSE(nvme_function_in_error(&m->nvme)) {
+			TH_LOG("round %d: host refresh without a table?", n);
+		}
+		if (!attached)
+			ASSERT_EQ(0, vfio_zpci_attach(&m->vfio));
+		attached = true;
+		ASSERT_EQ(0, zpci_vm_register(m));
+	}
+	for (i = 0; i < NR_VCPUS; i++)
+		zpci_storm_stop(&self->threads[i]);
+	ASSERT_FALSE(nvme_function_in_error(&m->nvme));
+	ASSERT_EQ(0, refresh_all(m).cc);
+}
+
+/*
+ * All that can be done to the function, its table and its VM, from several
+ * threads, while vCPUs refresh and change tables
+ */
+FIXTURE(zpci_chaos) {
+	struct zpci_pins before;
+};
+
+FIXTURE_VARIANT(zpci_chaos) {
+	enum vfio_zpci_way way;
+	enum zpci_chaos_end end;
+};
+
+FIXTURE_VARIANT_ADD(zpci_chaos, group_order) {
+	.way = VFIO_ZPCI_GROUP, .end = ZPCI_CHAOS_ORDER,
+};
+
+FIXTURE_VARIANT_ADD(zpci_chaos, cdev_order) {
+	.way = VFIO_ZPCI_CDEV, .end = ZPCI_CHAOS_ORDER,
+};
+
+FIXTURE_VARIANT_ADD(zpci_chaos, group_close) {
+	.way = VFIO_ZPCI_GROUP, .end = ZPCI_CHAOS_CLOSE,
+};
+
+FIXTURE_VARIANT_ADD(zpci_chaos, cdev_close) {
+	.way = VFIO_ZPCI_CDEV, .end = ZPCI_CHAOS_CLOSE,
+};
+
+FIXTURE_VARIANT_ADD(zpci_chaos, group_kill) {
+	.way = VFIO_ZPCI_GROUP, .end = ZPCI_CHAOS_KILL,
+};
+
+FIXTURE_VARIANT_ADD(zpci_chaos, cdev_kill) {
+	.way = VFIO_ZPCI_CDEV, .end = ZPCI_CHAOS_KILL,
+};
+
+FIXTURE_SETUP(zpci_chaos)
+{
+	self->before = zpci_pins_now();
+}
+
+FIXTURE_TEARDOWN(zpci_chaos)
+{
+}
+
+TEST_F_TIMEOUT(zpci_chaos, run, ZPCI_TIMEOUT)
+{
+	u64 i, seed = zpci_seed();
+
+	TH_LOG("seed %lu", seed);
+	for (i = 0; i < zpci_scale(5); i++, seed++) {
+		const char *wrong = zpci_chaos(variant->way, variant->end,
+					       seed);
+
+		ASSERT_NULL(wrong) {
+			TH_LOG("%s; to repeat it: ZPCI_SEED=%lu", wrong, seed);
+		}
+		ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	zpci_vm_require();
+	zpci_baseline_identify(reference);
+	return test_harness_run(argc, argv);
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test of a page that user space has yet to provide
+ *
+ * An RPCIT waits in a page fault (userfaultfd), for as long as user space likes.
+ * Others must get on meanwhile, whoever has to wait for it must not deadlock,
+ * and death must end it all.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <linux/userfaultfd.h>
+
+#include "ioat.h"
+#include "kselftest_harness.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "zpci_baseline.h"
+#include "zpci_slot.h"
+#include "zpci_vm.h"
+
+#define GPA		ZPCI_SLOT_GPA
+#define SIZE		ZPCI_SLOT_SIZE
+
+static u8 reference[NVME_IDENTIFY_SIZE];
+
+FIXTURE(zpci_uffd) {
+	struct zpci_vm m;
+	struct zpci_guest peer;
+	struct zpci_pins before;
+	u64 iova;
+	u64 queues;
+};
+
+FIXTURE_SETUP(zpci_uffd)
+{
+	struct zpci_vm *m = &self->m;
+
+	self->before = zpci_pins_now();
+	zpci_vm_setup_nvme(m, VFIO_ZPCI_GROUP, false);
+	zpci_guest_add_vcpu(&m->guest, &self->peer);
+	self->queues = zpci_vm_stats(m).pinned;
+	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+}
+
+FIXTURE_TEARDOWN(zpci_uffd)
+{
+	struct zpci_vm *m = &self->m;
+
+	ASSERT_EQ(0, zpci_vm_deregister(m));
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	zpci_vm_destroy(m);
+}
+
+static void *anonymous(void)
+{
+	return zpci_slot_memory(SIZE, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+static int set_slot(struct zpci_vm *m, void *memory)
+{
+	return zpci_slot_set(&m->guest, ZPCI_SLOT, GPA, memory, SIZE, 0);
+}
+
+/* The controller writes to @iova, and the data arrives at @hva. */
+static const char *arrives(struct zpci_vm *m, u64 iova, const void *hva)
+{
+	int ret = nvme_identify_ctrl(&m->nvme, iova, 0);
+
+	if (ret)
+		return nvme_result(ret);
+	return memcmp(hva, reference, NVME_IDENTIFY_SIZE) ?
+	       "data did not arrive" : NULL;
+}
+
+static int watch_memory(void *memory, u64 size)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range.start = (uintptr_t)memory,
+		.range.len = size,
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+
+	TEST_ASSERT(fd >= 0 && !ioctl(fd, UFFDIO_API, &api) &&
+		    !ioctl(fd, UFFDIO_REGISTER, &reg), "userfaultfd: %s",
+		    strerror(errno));
+	return fd;
+}
+
+/* Wait until someone has come upon the page; where */
+static u64 wait_for_fault(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct uffd_msg msg = {};
+
+	TEST_ASSERT(poll(&p, 1, 120000) == 1 &&
+		    read(fd, &msg, sizeof(msg)) == sizeof(msg) &&
+		    msg.event == UFFD_EVENT_PAGEFAULT, "no fault came");
+	return msg.arg.pagefault.address & ~(PAGE_SIZE - 1);
+}
+
+static void provide_page(int fd, u64 at, const void *data)
+{
+	struct uffdio_copy copy = {
+		.dst = at,
+		.src = (uintptr_t)data,
+		.len = PAGE_SIZE,
+	};
+
+	TEST_ASSERT(!ioctl(fd, UFFDIO_COPY, &copy), "UFFDIO_COPY: %s",
+		    strerror(errno));
+}
+
+/* A thread that may take its time */
+struct job {
+	pthread_t thread;
+	struct zpci_vm *m;
+	u64 iova;
+	int result;
+	bool done;
+};
+
+static void *do_rpcit(void *arg)
+{
+	struct job *job = arg;
+	struct zpci_rpcit r = zpci_guest_rpcit(&job->m->guest, job->iova,
+					       PAGE_SIZE);
+
+	job->result = r.exits ? -1 : r.cc;
+	WRITE_ONCE(job->done, true);
+	return NULL;
+}
+
+static void *do_deregister(void *arg)
+{
+	struct job *job = arg;
+
+	job->result = zpci_vm_deregister(job->m);
+	WRITE_ONCE(job->done, true);
+	return NULL;
+}
+
+static void *do_close_function(void *arg)
+{
+	struct job *job = arg;
+
+	zpci_vm_close_function(job->m);
+	WRITE_ONCE(job->done, true);
+	return NULL;
+}
+
+static void *do_close_zpci(void *arg)
+{
+	struct job *job = arg;
+
+	zpci_vm_close_zpci(job->m);
+	WRITE_ONCE(job->done, true);
+	return NULL;
+}
+
+static void *do_delete_slot(void *arg)
+{
+	struct job *job = arg;
+
+	job->result = zpci_slot_delete(&job->m->guest, ZPCI_SLOT);
+	WRITE_ONCE(job->done, true);
+	return NULL;
+}
+
+static void start(struct job *job, struct zpci_vm *m, void *(*fn)(void *))
+{
+	job->m = m;
+	job->done = false;
+	TEST_ASSERT(!pthread_create(&job->thread, NULL, fn, job), "no thread");
+}
+
+/* While one vCPU waits for a page, others refresh. */
+TEST_F(zpci_uffd, others_go_on)
+{
+	struct zpci_vm *m = &self->m;
+	void *memory = anonymous();
+	u8 data[PAGE_SIZE];
+	struct zpci_rpcit r;
+	struct job job;
+	int fd, i;
+	u64 at;
+
+	ASSERT_EQ(0, set_slot(m, memory));
+	fd = watch_memory(memory, SIZE);
+	/* Tables first: the guest's vCPU is busy afterwards. */
+	for (i = 1; i < 4; i++)
+		zpci_guest_map(&m->guest, self->iova + i * IOAT_FRAME_1M,
+			       ZPCI_GUEST_PAGE(20 + i), PAGE_SIZE, 0);
+	zpci_guest_map(&m->guest, self->iova, GPA, PAGE_SIZE, 0);
+	job.iova = self->iova;
+	start(&job, m, do_rpcit);
+	at = wait_for_fault(fd);
+	EXPECT_EQ((uintptr_t)memory, at);
+
+	for (i = 1; i < 4; i++) {
+		r = zpci_guest_rpcit(&self->peer, self->iova +
+				     i * IOAT_FRAME_1M, PAGE_SIZE);
+		EXPECT_EQ(0, r.cc);
+		EXPECT_EQ(0, r.exits);
+	}
+	EXPECT_EQ(self->queues + 3, zpci_vm_stats(m).pinned);
+	ASSERT_WORKS(arrives(m, self->iova + IOAT_FRAME_1M,
+			     zpci_guest_hva(&m->guest, ZPCI_GUEST_PAGE(21))));
+	EXPECT_FALSE(READ_ONCE(job.done));
+	memset(data, 7, sizeof(data));
+	provide_page(fd, at, data);
+	pthread_join(job.thread, NULL);
+	EXPECT_EQ(0, job.result);
+	EXPECT_EQ(self->queues + 4, zpci_vm_stats(m).pinned);
+	ASSERT_WORKS(arrives(m, self->iova, memory));
+	close(fd);
+}
+
+/* Deregistration waits for the refresh, the refresh for the page. */
+TEST_F(zpci_uffd, deregister_waits)
+{
+	struct zpci_vm *m = &self->m;
+	void *memory = anonymous();
+	struct job rpcit, deregister;
+	u8 data[PAGE_SIZE];
+	int fd;
+	u64 at;
+
+	ASSERT_EQ(0, set_slot(m, memory));
+	fd = watch_memory(memory, SIZE);
+	zpci_guest_map(&m->guest, self->iova, GPA, PAGE_SIZE, 0);
+	rpcit.iova = self->iova;
+	start(&rpcit, m, do_rpcit);
+	at = wait_for_fault(fd);
+	start(&deregister, m, do_deregister);
+	usleep(50000);
+	EXPECT_FALSE(READ_ONCE(rpcit.done));
+	memset(data, 8, sizeof(data));
+	provide_page(fd, at, data);
+	pthread_join(rpcit.thread, NULL);
+	pthread_join(deregister.thread, NULL);
+	EXPECT_EQ(0, deregister.result);
+	/* Whichever came first: done, or not there any more */
+	EXPECT_TRUE(rpcit.result == 0 || rpcit.result == -1) {
+		TH_LOG("RPCIT: %d", rpcit.result);
+	}
+	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	ASSERT_EQ(0, zpci_vm_register(m));
+	close(fd);
+}
+
+/*
+ * Everyone waits for a page that never comes: only death helps, but that must.
+ */
+TEST_F(zpci_uffd, killed_while_waiting)
+{
+	static void *(* const jobs[])(void *) = {
+		do_deregister, do_close_zpci, do_close_function, do_delete_slot,
+	};
+	struct zpci_vm *m = &self->m;
+	int i, j, ready[2], status;
+	pid_t child;
+	char byte;
+
+	ASSERT_EQ(0, zpci_vm_deregister(m));
+	zpci_vm_close_zpci(m);
+	zpci_vm_close_function(m);
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	for (i = 0; i <= ARRAY_SIZE(jobs); i++) {
+		ASSERT_EQ(0, pipe(ready));
+		child = fork();
+		ASSERT_LE(0, child);
+		if (!child) {
+			struct job rpcit, job[ARRAY_SIZE(jobs)];
+			void *memory = anonymous();
+			struct zpci_vm vm;
+			int fd;
+
+			zpci_vm_setup(&vm, VFIO_ZPCI_GROUP);
+			rpcit.iova = vm.pba;
+			TEST_ASSERT(!set_slot(&vm, memory), "no slot");
+			fd = watch_memory(memory, SIZE);
+			zpci_guest_map(&vm.guest, vm.pba, GPA, PAGE_SIZE, 0);
+			start(&rpcit, &vm, do_rpcit);
+			wait_for_fault(fd);
+			/* Each on its own, in the last round all of them */
+			for (j = 0; j < ARRAY_SIZE(jobs); j++) {
+				if (i == j || i == ARRAY_SIZE(jobs))
+					start(&job[j], &vm, jobs[j]);
+			}
+			usleep(20000);
+			if (write(ready[1], "", 1) == 1)
+				pause();
+			_exit(1);
+		}
+		close(ready[1]);
+		EXPECT_EQ(1, read(ready[0], &byte, 1)) {
+			TH_LOG("round %d: child does not come up", i);
+		}
+		close(ready[0]);
+		kill(child, SIGKILL);
+		for (j = 0; j < 20000; j++) {
+			if (waitpid(child, &status, WNOHANG) == child)
+				break;
+			usleep(5000);
+		}
+		ASSERT_GT(20000, j) {
+			TH_LOG("round %d: process does not die", i);
+		}
+		EXPECT_TRUE(WIFSIGNALED(status));
+		ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	}
+	zpci_vm_open_function(m, VFIO_ZPCI_GROUP);
+	m->zpci = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
+	ASSERT_EQ(0, zpci_vm_bind(m));
+	ASSERT_EQ(0, zpci_vm_register(m));
+}
+
+int main(int argc, char **argv)
+{
+	zpci_vm_require();
+	zpci_baseline_identify(reference);
+	return test_harness_run(argc, argv);
+}
