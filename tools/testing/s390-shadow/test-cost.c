@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Cost follows what is mapped, and what has changed */
+
+#include "harness.h"
+
+/* A populated world: @nr segments, all in tables of their own if possible */
+static u64 spread_iova(unsigned int i)
+{
+	u64 span = 1ULL << (world.top == ST ? 20 : 20 + 11 * (world.top - ST));
+
+	return i * 64 * span + i * 4096ULL * 3;
+}
+
+static void refresh_counted(u64 first, u64 last)
+{
+	struct engine_walk *walk = engine_walk_start(first, last);
+	u64 entries, calls;
+	int rc;
+
+	do {
+		entries = guest_stats.entries;
+		calls = guest_stats.frames_pinned;
+		rc = engine_refresh_once(walk);
+		/* A call is bounded, so that locks can be dropped in between */
+		expect(guest_stats.entries - entries <= 300000,
+		       "one call reads %llu entries",
+		       guest_stats.entries - entries);
+		expect(guest_stats.frames_pinned - calls <= 70000,
+		       "one call pins %llu frames",
+		       guest_stats.frames_pinned - calls);
+	} while (rc == -EAGAIN);
+	expect(!rc, "refresh returned %d", rc);
+	engine_walk_end(walk);
+}
+
+/* What is not there costs nothing, however large the aperture is */
+static void sparse(void)
+{
+	unsigned int nr, i;
+	int top = PT;
+
+	while (world_next_top(&top)) {
+		for (nr = 0; nr <= WORLD_PTS; nr += 4) {
+			u64 tables;
+
+			world_init(top, false);
+			for (i = 0; i < nr; i++) {
+				world_link(spread_iova(i), i);
+				world_map(spread_iova(i), i,
+					  WORLD_DATA + i * 0x1000, false);
+			}
+			world_create();
+			refresh_counted(world.pba, world.pal);
+			expect(guest_stats.frames_pinned == nr, "pinned");
+			world_refresh_all();
+
+			/* Again: each table below the top is walked once */
+			memset(&guest_stats, 0, sizeof(guest_stats));
+			function_refreshes = 0;
+			refresh_counted(world.pba, world.pal);
+			/* ... a part of those of one level is shared */
+			tables = 1 + (u64)nr * nr * (top - ST) * 2;
+			expect(guest_stats.entries <= tables * 2048 +
+			       nr * nr * 300ULL + 2048,
+			       "%u segments, level %d: %llu entries read", nr,
+			       top, guest_stats.entries);
+			expect(guest_stats.reads <= tables * 80 +
+			       nr * nr * 10ULL + 80,
+			       "%u segments, level %d: %llu reads", nr, top,
+			       guest_stats.reads);
+			expect(!guest_stats.pin_calls &&
+			       !guest_stats.charge_calls,
+			       "nothing changed, but %llu pins and %llu charges",
+			       guest_stats.pin_calls, guest_stats.charge_calls);
+			expect(!function_refreshes,
+			       "nothing changed, but %llu host refreshes",
+			       function_refreshes);
+			world_end();
+		}
+	}
+}
+
+/* Each empty table costs as much as its entries */
+static void empty_tables(void)
+{
+	u64 before, empty, one;
+
+	world_init(RT, false);
+	world_create();
+	refresh_counted(world.pba, world.pal);
+	before = guest_stats.entries;
+	refresh_counted(world.pba, world.pal);
+	empty = guest_stats.entries - before;
+	expect(empty >= 2048 && empty <= 2048 + 600,
+	       "an empty region table costs %llu entries", empty);
+	guest_store(world_table(RT, 0) + 8 * 1000,
+		    world_entry(RT, world_table(ST, 0)));
+	before = guest_stats.entries;
+	refresh_counted(world.pba, world.pal);
+	one = guest_stats.entries - before;
+	expect(one <= empty + 2048 + 600,
+	       "an empty segment table costs %llu entries more", one - empty);
+	world_end();
+}
+
+/* N changed entries are N pins, and one host refresh */
+static void changes(void)
+{
+	static const unsigned int counts[] = { 1, 2, 31, 100, 256 };
+	unsigned int i, k, n;
+	int top = PT, refresh_new;
+
+	while (world_next_top(&top)) {
+		for (refresh_new = 0; refresh_new < 2; refresh_new++) {
+			u64 iova = 0x7fe00000, last = iova + 0x1fffff;
+
+			world_init(top, refresh_new);
+			for (k = 0; k < 2; k++)
+				world_link(iova + k * 0x100000, k);
+			world_create();
+			world_refresh_all();
+			for (i = 0; i < ARRAY_SIZE(counts); i++) {
+				n = counts[i];
+				function_use(iova);
+				memset(&guest_stats, 0, sizeof(guest_stats));
+				function_refreshes = 0;
+				for (k = 0; k < n; k++)
+					world_map(iova + k * 0x2000, k / 128,
+						  WORLD_DATA + k * 0x1000, k & 1);
+				refresh_counted(iova, last);
+				expect(guest_stats.frames_pinned == n,
+				       "%u new entries, %llu pins", n,
+				       guest_stats.frames_pinned);
+				expect(guest_stats.charge_calls == 1 + (n > 128),
+				       "%u new entries in %u segments, %llu charges",
+				       n, 1 + (n > 128), guest_stats.charge_calls);
+				expect(function_refreshes == refresh_new,
+				       "%u new entries, %llu host refreshes", n,
+				       function_refreshes);
+				/* Others in their places */
+				memset(&guest_stats, 0, sizeof(guest_stats));
+				function_refreshes = 0;
+				for (k = 0; k < n; k++)
+					world_map(iova + k * 0x2000, k / 128,
+						  WORLD_DATA + 0x3f0000 -
+						  k * 0x1000, false);
+				refresh_counted(iova, last);
+				expect(guest_stats.frames_pinned == n,
+				       "%u changed entries, %llu pins", n,
+				       guest_stats.frames_pinned);
+				expect(function_refreshes == 1,
+				       "%u changed entries, %llu host refreshes",
+				       n, function_refreshes);
+				/* and away */
+				memset(&guest_stats, 0, sizeof(guest_stats));
+				function_refreshes = 0;
+				for (k = 0; k < n; k++)
+					world_unmap(iova + k * 0x2000, k / 128);
+				refresh_counted(iova, last);
+				expect(!guest_stats.pin_calls, "pins to unmap");
+				expect(function_refreshes == 1,
+				       "%u entries less, %llu host refreshes", n,
+				       function_refreshes);
+				expect(!guest_pinned(), "pinned");
+				check_invariants();
+			}
+			world_end();
+		}
+	}
+}
+
+/* A host refresh is no wider than what has changed */
+static void refresh_width(void)
+{
+	u64 iova = 0x40300000;
+
+	world_init(RT, false);
+	world_link(iova, 0);
+	world_map(iova, 0, WORLD_DATA, false);
+	world_map(iova + 0x7000, 0, WORLD_DATA + 0x7000, false);
+	world_create();
+	world_refresh_all();
+	world_unmap(iova + 0x7000, 0);
+	function_refreshes = 0;
+	world_refresh_all();
+	expect(function_refreshes == 1 &&
+	       function_refresh_first == iova + 0x7000 &&
+	       function_refresh_last == iova + 0x7fff,
+	       "host refresh of 0x%llx to 0x%llx for one page",
+	       function_refresh_first, function_refresh_last);
+	world_end();
+}
+
+/* Pages next to each other in the guest are pinned together */
+static void runs(void)
+{
+	u64 iova = 0x40300000;
+	unsigned int k;
+
+	world_init(RT, false);
+	world_link(iova, 0);
+	for (k = 0; k < 256; k++)
+		world_map(iova + k * 4096, 0, WORLD_DATA + k * 4096, false);
+	world_create();
+	refresh_counted(iova, iova + 0xfffff);
+	expect(guest_stats.frames_pinned == 256 && guest_stats.pin_calls <= 16,
+	       "%llu frames in a run pinned by %llu calls",
+	       guest_stats.frames_pinned, guest_stats.pin_calls);
+	world_end();
+}
+
+const struct test cost_tests[] = {
+	{ "cost/sparse", sparse },
+	{ "cost/empty-tables", empty_tables },
+	{ "cost/changes", changes },
+	{ "cost/refresh-width", refresh_width },
+	{ "cost/runs", runs },
+	{}
+};

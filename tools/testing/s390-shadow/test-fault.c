@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The nth operation of each kind fails, for every n (if there are hundreds of
+ * operations of the kind, not for all of the later ones); the nth look for a signal
+ * finds one; memory slots go away; the end may come at any time
+ */
+
+#include "harness.h"
+
+#define IOVA	0x7fe00000ULL
+
+static void setup(int top, bool refresh_new)
+{
+	unsigned int i;
+
+	world_init(top, refresh_new);
+	world.pba = IOVA - 0x800000;
+	if (top > ST)
+		world.pal = IOVA + 0x80ffffff;
+	for (i = 0; i < 2; i++)
+		world_link(IOVA + i * 0x100000, i);
+	for (i = 0; i < 40; i++)
+		world_map(IOVA + i * 0x3000, i * 3 / 256,
+			  WORLD_DATA + i * 4096, i & 1);
+	world_create();
+	expect(!world_refresh_all(), "at first");
+}
+
+/* Some go, some come, some change, one segment goes and one comes */
+static void change(void)
+{
+	unsigned int i;
+	u64 iova;
+
+	for (i = 0; i < 20; i++)
+		world_unmap(IOVA + i * 0x3000, i * 3 / 256);
+	for (i = 0; i < 50; i++)
+		world_map(IOVA + 0x80000 + i * 0x1000, 0,
+			  WORLD_DATA + 0x100000 + i * 4096, i > 25);
+	guest_store(world_table(ST, 0) + 8 * world_index(ST, IOVA + 0x100000),
+		    0x20);
+	/* In a region of its own, if there are any */
+	iova = world.top == ST ? IOVA - 0x300000 : IOVA + 0x80000000ULL;
+	world_link(iova, 2);
+	for (i = 0; i < 10; i++)
+		world_map(iova + i * 0x2000, 2,
+			  WORLD_DATA + 0x200000 + i * 4096, false);
+}
+
+static const struct {
+	enum fault fault;
+	int rc;
+} kinds[] = {
+	{ FAULT_READ, -EFAULT },
+	{ FAULT_READ, -EINTR },
+	{ FAULT_PIN, -EFAULT },
+	{ FAULT_PIN, -ENOMEM },
+	{ FAULT_PIN, -EINTR },
+	{ FAULT_CHARGE, -ENOMEM },
+	{ FAULT_CHARGE, -EINTR },
+	{ FAULT_REFRESH, -EIO },
+	{ FAULT_REFRESH, -ENOMEM },
+	{ FAULT_KMALLOC, -ENOMEM },
+	{ FAULT_PAGE, -ENOMEM },
+	{ FAULT_TABLE, -ENOMEM },
+	{ FAULT_SIGNAL, -EINTR },
+	{ FAULT_KILL, -EINTR },
+};
+
+enum then { TRY_AGAIN, RESUME, TEAR_DOWN, CHANGE_BACK, NR_THENS };
+
+static void nth(enum fault fault, int rc_fault, unsigned int count)
+{
+	int top = PT, then, refresh_new, rc;
+	char text[80];
+	u64 n;
+
+	while (world_next_top(&top)) {
+		for (then = 0; then < NR_THENS; then++) {
+			/* Many of the many are alike */
+			for (n = 1;; n += 1 + n / 40) {
+				refresh_new = n & 1;
+				snprintf(text, sizeof(text),
+					 "%s %llu fails %u times with %d, then %d",
+					 fault_names[fault], n, count, rc_fault,
+					 then);
+				context(text);
+				setup(top, refresh_new || then == RESUME);
+				change();
+				fault_arm(fault, n, count, rc_fault);
+				rc = check_refresh(world.pba, world.pal,
+						   then == RESUME);
+				expect(rc <= 0 && rc != -EAGAIN, "%d", rc);
+				if (!fault_fired()) {
+					expect(!rc, "returned %d", rc);
+					world_end();
+					break;
+				}
+				/* An error is not made up, and none is lost */
+				expect(!rc || rc == rc_fault ||
+				       (fault == FAULT_REFRESH && rc == -ENOMEM),
+				       "returned %d", rc);
+				fault_arm(FAULT_NONE, 0, 0, 0);
+				fault_clear_signal();
+				if (then == RESUME && rc_fault == -EINTR)
+					expect(!rc, "resumed: %d", rc);
+				if (then == CHANGE_BACK) {
+					unsigned int i;
+
+					for (i = 0; i < 50; i++)
+						world_unmap(IOVA + 0x80000 +
+							    i * 0x1000, 0);
+				}
+				if (then != TEAR_DOWN) {
+					rc = world_refresh_all();
+					expect(!rc, "again: %d", rc);
+				}
+				world_end();
+			}
+			expect(n > 1 || fault == FAULT_KILL ||
+			       (fault == FAULT_TABLE && top == ST),
+			       "there is no such operation");
+		}
+	}
+	context("");
+}
+
+static void once(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		nth(kinds[i].fault, kinds[i].rc, 1);
+}
+
+static void often(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (kinds[i].rc != -EINTR)
+			nth(kinds[i].fault, kinds[i].rc, 1000000);
+}
+
+static void create(void)
+{
+	static const enum fault faults[] = {
+		FAULT_KMALLOC, FAULT_PAGE, FAULT_TABLE,
+	};
+	unsigned int i, n;
+
+	for (i = 0; i < ARRAY_SIZE(faults); i++) {
+		for (n = 1;; n++) {
+			world_init(RT, false);
+			fault_arm(faults[i], n, 1, -ENOMEM);
+			if (engine_try_create(RT)) {
+				expect(!fault_fired(), "a failure is ignored");
+				world_end();
+				break;
+			}
+			expect(fault_fired(), "creation fails for no reason");
+			check_nothing_left();
+		}
+	}
+}
+
+/* A signal at every opportunity: what was done is not lost */
+static void signals(void)
+{
+	unsigned int i, nr = 0;
+	int top = PT, rc;
+
+	while (world_next_top(&top)) {
+		struct engine_walk *walk;
+
+		setup(top, true);
+		change();
+		for (i = 0; i < WORLD_PTS; i++) {
+			u64 iova = IOVA - i * 0x100000ULL;
+
+			world_link(iova, i);
+			world_map(iova, i, WORLD_DATA, false);
+		}
+		walk = engine_walk_start(world.pba, world.pal);
+		nr = 0;
+		for (;;) {
+			/* Handled at once, and here again at the next look */
+			fault_clear_signal();
+			fault_arm(FAULT_SIGNAL, 1 + nr % 3, 1, -EINTR);
+			rc = engine_refresh_once(walk);
+			check_invariants();
+			if (!rc)
+				break;
+			expect(rc == -EINTR || rc == -EAGAIN, "%d", rc);
+			expect(++nr < 100000,
+			       "interrupted again and again, it comes to no end");
+		}
+		engine_walk_end(walk);
+		fault_reset();
+		expect(nr > 1, "interrupted only %u times", nr);
+		/* It is done: this one has nothing to do */
+		guest_stats.pin_calls = 0;
+		expect(!world_refresh_all(), "after the interruptions");
+		expect(!guest_stats.pin_calls, "something was lost");
+		world_end();
+	}
+}
+
+/* Memory slots go while their frames are mapped, and come back */
+static void withdraw(void)
+{
+	static const enum fault faults[] = { FAULT_NONE, FAULT_REFRESH };
+	int top = PT, rc;
+	unsigned int f, n, slot;
+
+	while (world_next_top(&top)) {
+		for (f = 0; f < ARRAY_SIZE(faults); f++) {
+			for (n = 1; n < 5; n++) {
+				struct guest_slot *s;
+
+				slot = 1 + n % 3;
+				s = &guest_slots[slot];
+				setup(top, n & 1);
+				world_map(IOVA, 0, WORLD_RO, true);
+				world_map(IOVA + 0x1000, 0, WORLD_RO + 0x3f000,
+					  true);
+				world_map(IOVA + 0x2000, 0, WORLD_HIGH, false);
+				rc = world_refresh_all();
+				expect(!rc, "before: %d", rc);
+				/* Some wait in limbo, too */
+				if (n > 2) {
+					fault_arm(FAULT_REFRESH, 1, 9, -EIO);
+					world_unmap(IOVA, 0);
+					check_refresh(world.pba, world.pal, false);
+				}
+				fault_arm(faults[f], 1, n == 1 ? 1 : 100,
+					  n & 1 ? -EIO : -ENOMEM);
+				guest_slot_present(slot, false);
+				function_use_all();
+				engine_withdraw(s->gaddr, s->gaddr +
+						s->nr * 4096ULL - 1);
+				fault_arm(FAULT_NONE, 0, 0, 0);
+				guest_check_slot_free(slot);
+				check_invariants();
+				expect(engine_alive() || faults[f],
+				       "the function lost its table for nothing");
+				if (engine_alive()) {
+					rc = world_refresh_all();
+					expect(rc == -EFAULT, "gone: %d", rc);
+					guest_slot_present(slot, true);
+					rc = world_refresh_all();
+					expect(!rc, "back: %d", rc);
+				} else {
+					check_refresh(world.pba, world.pal, false);
+				}
+				world_end();
+			}
+		}
+	}
+}
+
+/*
+ * More goes than a batch holds, while few pages await a host refresh that
+ * failed; the nth host refresh fails, the next succeeds
+ */
+static void withdraw_many(void)
+{
+	static const int rcs[] = { -EIO, -ENOMEM };
+	unsigned int i, k, n, few, count;
+	int top = PT, rc;
+
+	while (world_next_top(&top)) {
+		for (k = 0; k < 2 * 2 * 12; k++) {
+			few = k & 1 ? 100 : 0;
+			rc = rcs[k >> 1 & 1];
+			n = 1 + k / 4;
+			/* The second attempt goes to the whole aperture */
+			count = rc == -ENOMEM ? 2 : 1;
+			world_init(top, false);
+			for (i = 0; i < 5; i++)
+				world_link(IOVA - 0x200000 + i * 0x100000, i);
+			/* Some of each, to fit in with what waits already */
+			for (i = 0; i < 4 * 256; i++)
+				if (i % 5 < 3)
+					world_map(IOVA - 0x200000 + i * 4096,
+						  i / 256, WORLD_DATA + i * 4096,
+						  i & 1);
+			for (i = 0; i < 100; i++)
+				world_map(IOVA + 0x200000 + i * 4096, 4,
+					  WORLD_HIGH + i * 4096, false);
+			world_create();
+			expect(!world_refresh_all(), "at first");
+			for (i = 0; i < few; i++)
+				world_unmap(IOVA + 0x200000 + i * 4096, 4);
+			fault_arm(FAULT_REFRESH, 1, 2, -EIO);
+			if (few)
+				expect(check_refresh(world.pba, world.pal,
+						     false) == -EIO, "limbo");
+			fault_arm(FAULT_REFRESH, n, count, rc);
+			guest_slot_present(1, false);
+			function_use_all();
+			engine_withdraw(WORLD_DATA, WORLD_DATA +
+					WORLD_DATA_NR * 4096ULL - 1);
+			fault_arm(FAULT_NONE, 0, 0, 0);
+			guest_check_slot_free(1);
+			check_invariants();
+			guest_slot_present(1, true);
+			/* The last one may be for what waited before */
+			expect(engine_alive() || few,
+			       "the function lost its table for nothing");
+			if (engine_alive())
+				expect(!world_refresh_all(), "back");
+			world_end();
+		}
+	}
+}
+
+const struct test fault_tests[] = {
+	{ "fault/nth-fails", once },
+	{ "fault/all-from-nth-fail", often },
+	{ "fault/create", create },
+	{ "fault/interrupted", signals },
+	{ "fault/withdraw", withdraw },
+	{ "fault/withdraw-many", withdraw_many },
+	{}
+};

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Limits: the guest is stopped, and recovers after it has unmapped */
+
+#include "harness.h"
+
+#define IOVA	0x40300000ULL
+#define SEGMENTS 4
+
+static void setup(int top, bool refresh_new)
+{
+	unsigned int i;
+
+	world_init(top, refresh_new);
+	for (i = 0; i < SEGMENTS; i++)
+		world_link(IOVA + i * 0x100000, i);
+	world_create();
+}
+
+static void map_pages(unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < SEGMENTS * 256; i++) {
+		u64 iova = IOVA + i * 4096ULL;
+
+		if (i < nr)
+			world_map(iova, i / 256, WORLD_DATA + i * 4096ULL, false);
+		else
+			world_unmap(iova, i / 256);
+	}
+}
+
+/* Map too much, unmap some, twice; @limit is one of the three */
+static void limited(u64 *limit, u64 value, unsigned int too_many,
+		    unsigned int few, bool refresh_new, int top)
+{
+	unsigned int again;
+	int rc;
+
+	setup(top, refresh_new);
+	for (again = 0; again < 2; again++) {
+		map_pages(few);
+		expect(!world_refresh_all(), "below the limit");
+		*limit = value;
+		map_pages(too_many);
+		rc = check_refresh(world.pba, world.pal, false);
+		expect(rc == -ENOMEM, "above the limit: %d", rc);
+		rc = check_refresh(world.pba, world.pal, false);
+		expect(rc == -ENOMEM, "still above the limit: %d", rc);
+		/* What is there is not lost, what goes makes room */
+		map_pages(few);
+		rc = check_refresh(IOVA + 0x200000, IOVA + 0x3fffff, false);
+		expect(!rc || rc == -ENOMEM, "unmapped a part: %d", rc);
+		rc = check_refresh(world.pba, world.pal, false);
+		expect(!rc, "below the limit again: %d", rc);
+		expect(guest_pinned() == few, "pinned");
+		*limit = U64_MAX;
+		map_pages(too_many);
+		expect(!world_refresh_all(), "without a limit");
+		map_pages(0);
+		expect(!world_refresh_all(), "nothing");
+		expect(!guest_pinned(), "pinned");
+	}
+	world_end();
+}
+
+/*
+ * All is replaced, and there is room for a part of it at most: of what was there
+ * before nothing stays
+ */
+static void all_replaced(void)
+{
+	static const u64 limits[] = { 0, 255, 300, 767, 1000, 1023 };
+	unsigned int i, k, kept;
+	int top = PT, rc;
+
+	while (world_next_top(&top)) {
+		for (k = 0; k < 2 * ARRAY_SIZE(limits); k++) {
+			setup(top, k & 1);
+			map_pages(SEGMENTS * 256);
+			expect(!world_refresh_all(), "at first");
+			for (i = 0; i < SEGMENTS * 256; i++)
+				world_map(IOVA + i * 4096, i / 256, WORLD_DATA +
+					  (SEGMENTS * 256 - 1 - i) * 4096ULL,
+					  i & 1);
+			/* Either can't be charged, or can't be pinned */
+			if (k & 1)
+				guest_charge_limit = limits[k / 2];
+			else
+				fault_arm(FAULT_PIN, 1 + limits[k / 2],
+					  U64_MAX / 2, -ENOMEM);
+			rc = check_refresh(world.pba, world.pal, false);
+			expect(rc == -ENOMEM, "all replaced: %d", rc);
+			for (kept = 0, i = 0; i < SEGMENTS * 256; i++)
+				kept += function_translates(IOVA + i * 4096) ==
+					(SHIM_FRAME_PHYS + 4096ULL *
+					 guest_frame(WORLD_DATA + i * 4096));
+			expect(!kept, "%u pages that were replaced are still there",
+			       kept);
+			fault_arm(FAULT_NONE, 0, 0, 0);
+			guest_charge_limit = U64_MAX;
+			expect(!world_refresh_all(), "without a limit");
+			world_end();
+		}
+	}
+}
+
+/* Frames that can't be pinned, for a while */
+static void unpinnable(void)
+{
+	int top = PT;
+	unsigned int i;
+
+	while (world_next_top(&top)) {
+		setup(top, true);
+		map_pages(600);
+		for (i = 0; i < 600; i += 37)
+			guest_set_pinnable(WORLD_DATA + i * 4096ULL, false);
+		expect(world_refresh_all() == -EFAULT, "frames can't be pinned");
+		for (i = 37; i < 600; i += 37)
+			guest_set_pinnable(WORLD_DATA + i * 4096ULL, true);
+		expect(world_refresh_all() == -EFAULT, "one can't be pinned");
+		expect(world_refresh(IOVA + 0x1000, world.pal) == 0, "all others");
+		expect(guest_pinned() == 599, "pinned");
+		/* What is mapped already need not be pinned again */
+		guest_set_pinnable(WORLD_DATA, true);
+		expect(!world_refresh_all(), "all");
+		world_end();
+	}
+}
+
+static void charge(void)
+{
+	int top = PT;
+
+	while (world_next_top(&top)) {
+		limited(&guest_charge_limit, 300, 301, 299, false, top);
+		limited(&guest_charge_limit, 300, 1000, 256, true, top);
+		limited(&guest_charge_limit, 1, 1000, 1, false, top);
+		limited(&guest_charge_limit, 1000, 1024, 1000, false, top);
+	}
+}
+
+/* The machine below takes no more mappings */
+static void host(void)
+{
+	int top = PT;
+
+	while (world_next_top(&top)) {
+		limited(&function_host_limit, 300, 301, 299, true, top);
+		limited(&function_host_limit, 300, 1000, 256, true, top);
+		limited(&function_host_limit, 1, 1000, 1, true, top);
+		limited(&function_host_limit, 1000, 1024, 1000, true, top);
+	}
+}
+
+/* The memory cgroup takes no more tables */
+static void tables(void)
+{
+	int top = PT, rc, n;
+
+	while (world_next_top(&top)) {
+		for (n = 0; n < 8; n++) {
+			setup(top, n & 1);
+			fault_table_limit = 1 + n;
+			map_pages(SEGMENTS * 256);
+			rc = check_refresh(world.pba, world.pal, false);
+			expect(!rc || rc == -ENOMEM, "table limit %d: %d", n, rc);
+			expect(rc == -ENOMEM || n > 3, "table limit %d: not met",
+			       n);
+			/* What fits is there */
+			map_pages(0);
+			rc = check_refresh(world.pba, world.pal, false);
+			expect(!rc, "table limit %d, nothing mapped: %d", n, rc);
+			expect(!guest_pinned(), "pinned");
+			fault_table_limit = U64_MAX;
+			map_pages(SEGMENTS * 256);
+			expect(!world_refresh_all(), "without a limit");
+			world_end();
+		}
+	}
+}
+
+/* The largest table that a guest can build, stopped by each limit */
+static void most_tables(void)
+{
+	unsigned int i;
+	int rc;
+
+	world_init(RT, false);
+	for (i = 0; i < 2048; i++)
+		guest_store(world_table(RT, 0) + 8 * i,
+			    world_entry(RT, world_table(ST, 0)));
+	for (i = 0; i < 2048; i++)
+		guest_store(world_table(ST, 0) + 8 * i,
+			    world_entry(ST, world_table(PT, 0)));
+	for (i = 0; i < 256; i++)
+		world_map(i * 4096, 0, WORLD_DATA, false);
+	world_create();
+	/* A range that takes long enough; all of it would be four million */
+	guest_charge_limit = 20000;
+	fault_table_limit = 200;
+	rc = engine_refresh(0, (600ULL << 20) - 1, false);
+	expect(rc == -ENOMEM, "the largest table: %d", rc);
+	check_invariants();
+	expect(guest_pinned() <= 20000, "more pinned than the limit allows");
+	for (i = 0; i < 256; i++)
+		world_unmap(i * 4096, 0);
+	rc = engine_refresh(0, (600ULL << 20) - 1, false);
+	expect(!rc, "the largest table, unmapped: %d", rc);
+	check_invariants();
+	expect(!guest_pinned(), "pinned");
+	/* and it works as ever */
+	world_map(0, 0, WORLD_DATA, false);
+	rc = engine_refresh(0, 0xfff, false);
+	expect(!rc && guest_pinned() == 1, "after the largest table: %d", rc);
+	world_end();
+}
+
+/* All that a table of @level can hold leads to the table below */
+static void lead_all(int level)
+{
+	unsigned int i;
+
+	for (i = 0; i < (level == PT ? 256 : 2048); i++)
+		guest_store(world_table(level, 0) + 8 * i, level == PT ?
+			    world_pte(WORLD_DATA + i * 4096ULL, false) :
+			    world_entry(level, world_table(level - 1, 0)));
+}
+
+/*
+ * The same page table over and over, as often as the tables above can say: who
+ * is out of resources does not try them all, and what was had is kept in order
+ */
+static void endless_table(void)
+{
+	static const u64 limits[] = { 0, 1, 255, 256, 1000, 5000, 20000 };
+	unsigned int i, k, calls, most;
+	int top = PT, level, rc;
+
+	while (world_next_top(&top)) {
+		for (i = 0; i < 2 * ARRAY_SIZE(limits); i++) {
+			struct engine_walk *walk;
+			bool charge = i & 1;
+			u64 limit = charge ? limits[i / 2] : limits[i / 2] / 100;
+
+			world_init(top, i & 2);
+			/* Some with all segments of one table alone */
+			for (level = PT; level <= (i % 4 ? top : ST); level++)
+				lead_all(level);
+			world_link(0, 0);
+			world_create();
+			if (charge)
+				guest_charge_limit = limit;
+			else
+				fault_table_limit = 1 + limit;
+			walk = engine_walk_start(world.pba, world.pal);
+			for (calls = 0, rc = -EAGAIN; rc == -EAGAIN; calls++) {
+				rc = engine_refresh_once(walk);
+				expect(calls < 1000, "no end");
+			}
+			engine_walk_end(walk);
+			expect(rc == -ENOMEM, "the endless table: %d", rc);
+			/* Steps for each page and table, twice */
+			most = 6 + 2 * (charge ? limit : limit * 256) / 2048;
+			expect(calls <= most,
+			       "it takes %u calls to find that %llu %s are too few, not %u",
+			       calls, limit, charge ? "pages" : "tables", most);
+			check_invariants();
+			expect(!charge || guest_charged() == limit / 256 * 256,
+			       "a segment is charged as a whole: %llu of %llu",
+			       guest_charged(), limit);
+			/* Gone at once, whatever the limit */
+			for (k = 0; k < 256; k++)
+				world_unmap(k * 4096, 0);
+			if (top == ST || !(i % 4)) {
+				rc = check_refresh(world.pba, world.pal, false);
+				expect(!rc, "the endless table, unmapped: %d", rc);
+			} else {
+				guest_store(world_table(top, 0), 0x20);
+				for (k = 0; k < 2048; k++)
+					guest_store(world_table(top, 0) + 8 * k,
+						    0x20);
+				rc = check_refresh(world.pba, world.pal, false);
+				expect(!rc, "the endless table, cut off: %d", rc);
+			}
+			expect(!guest_pinned(), "pinned");
+			world_end();
+		}
+	}
+}
+
+/* How many batches wait, and how many there should be at most */
+static void check_limbo(const char *when)
+{
+	u64 pages = guest_pinned() - check_host_entries();
+	u64 batches = engine_limbo_batches();
+
+	/* Any two next to each other would not fit into one */
+	expect(batches <= 1 + 2 * DIV_ROUND_UP(pages, 512),
+	       "%s: %llu batches in limbo for %llu pages", when, batches, pages);
+	/* The shadow itself and its spare batch */
+	expect((u64)shim_live(SHIM_KMALLOC) <= 2 + batches,
+	       "%s: %ld allocations for %llu batches in limbo", when,
+	       shim_live(SHIM_KMALLOC), batches);
+}
+
+/* Host refreshes that fail again and again, whatever the guest does */
+static void limbo(void)
+{
+	static const int rcs[] = { -EIO, -ENOMEM };
+	unsigned int i, k, tables;
+	int top = PT, rc;
+	bool some;
+
+	while (world_next_top(&top)) {
+		for (k = 0; k < 8; k++) {
+			rc = rcs[k & 1];
+			/* The whole fails always, or just now and then */
+			some = k & 2;
+			setup(top, k & 4);
+			map_pages(SEGMENTS * 256);
+			expect(!world_refresh_all(), "at first");
+			function_use_all();
+			tables = engine_tables();
+			if (!some)
+				fault_arm(FAULT_REFRESH, 1, U64_MAX / 2, rc);
+			for (i = 0; i < 600; i++) {
+				u64 page = (u64)i * 37 % (SEGMENTS * 256);
+				u64 iova = IOVA + page * 4096;
+				u64 last = i % 3 ? iova | 0xfff : world.pal;
+				int got;
+
+				if (i % 4 == 1)
+					world_unmap(iova, page / 256);
+				else if (i % 4 == 2)
+					world_map(iova, page / 256,
+						  WORLD_HIGH + i % 64 * 4096, i & 1);
+				if (some)
+					fault_arm(FAULT_REFRESH, 1, 1 + i % 5, rc);
+				got = i % 16 ? engine_refresh(iova, last, false) :
+				      check_refresh(iova, last, false);
+				expect(got == rc || some || !got,
+				       "refresh %u: %d", i, got);
+				check_limbo("host refreshes fail");
+				expect(engine_tables() <= tables,
+				       "%llu tables", engine_tables());
+			}
+			/* Nothing to do for a refresh but to try it once more */
+			fault_arm(FAULT_REFRESH, 1, U64_MAX / 2, rc);
+			for (i = 0; i < 600; i++)
+				engine_refresh(IOVA, IOVA + 0xfff, false);
+			check_invariants();
+			check_limbo("the same again");
+			/* More than a batch holds; and whole segments */
+			map_pages(k);
+			for (i = 0; i < 4; i++) {
+				check_refresh(world.pba, world.pal, false);
+				check_limbo("nearly all pages go");
+			}
+			for (i = 0; i < SEGMENTS; i++) {
+				guest_store(world_table(ST, 0) + 8 *
+					    world_index(ST, IOVA + i * 0x100000),
+					    0x20);
+				check_refresh(world.pba, world.pal, false);
+				check_limbo("segments go");
+			}
+			fault_arm(FAULT_NONE, 0, 0, 0);
+			expect(!world_refresh_all(), "when all is well again");
+			expect(!engine_limbo_batches() && !guest_pinned(),
+			       "%llu batches wait still, %llu pages are pinned",
+			       engine_limbo_batches(), guest_pinned());
+			check_limbo("when all is well again");
+			/* No one believes that something is unfinished still */
+			function_refreshes = 0;
+			expect(!world_refresh_all() && !function_refreshes,
+			       "nothing changed, but %llu host refreshes",
+			       function_refreshes);
+			world_end();
+		}
+	}
+}
+
+/* A page here, a page there: tables must not pile up */
+static void pile(void)
+{
+	u64 most = 0;
+	unsigned int i;
+	int top = PT;
+
+	while (world_next_top(&top)) {
+		world_init(top, false);
+		for (i = 0; top > ST && i < 2048; i++)
+			guest_store(world_table(RT, 0) + 8 * i,
+				    world_entry(RT, world_table(ST, 0)));
+		for (i = 0; i < 2048; i++)
+			guest_store(world_table(ST, 0) + 8 * i,
+				    world_entry(ST, world_table(PT, 0)));
+		world_link(0, 0);
+		world_create();
+		for (i = 0; i < 3000; i++) {
+			u64 iova = (top == ST ? i % 2048 * 0x100000ULL :
+				    i % 500 * 0x100000ULL * 2049) &
+				   (world.pal < 0x3ffffffffffULL ? world.pal :
+				    0x3ffffffffffULL) & ~0xfffffULL;
+
+			world_map(0, 0, WORLD_DATA, false);
+			expect(!engine_refresh(iova, iova + 0xfff, false), "map");
+			function_use(iova);
+			world_unmap(0, 0);
+			expect(!engine_refresh(iova, iova + 0xfff, false),
+			       "unmap");
+			most = max(most, engine_tables());
+			if (!(i % 100))
+				check_invariants();
+		}
+		expect(!guest_pinned(), "pinned");
+		expect(most <= 64 + 8 * 2 + 4,
+		       "%llu host tables for one page here and there", most);
+		expect((u64)(shim_live(SHIM_PAGE) + shim_live(SHIM_TABLE)) ==
+		       engine_tables() + 1,
+		       "statistics: %llu tables, but there are %ld and the top",
+		       engine_tables(),
+		       shim_live(SHIM_PAGE) + shim_live(SHIM_TABLE) - 1);
+		world_end();
+	}
+}
+
+const struct test limit_tests[] = {
+	{ "limit/unpinnable", unpinnable },
+	{ "limit/charge", charge },
+	{ "limit/replaced", all_replaced },
+	{ "limit/host", host },
+	{ "limit/tables", tables },
+	{ "limit/largest-table", most_tables },
+	{ "limit/endless-table", endless_table },
+	{ "limit/host-refreshes-fail", limbo },
+	{ "limit/tables-pile-up", pile },
+	{}
+};
