@@ -7,6 +7,7 @@ help:
 	@echo 'make run       set up this machine, build, and show the main job'
 	@echo 'make check     lint, build, and all tests'
 	@echo 'make lint      the static checks alone'
+	@echo 'make fuzz      fuzz the shadow until something is found'
 	@echo 'make mutants   break the kernel on purpose: do the tests notice?'
 	@echo 'make soak      random guests, faults and teardown  (MINUTES=, SEED=,'
 	@echo '               KERNEL=lab|debug|kcsan)'
@@ -26,10 +27,14 @@ help:
 run check lint mutants shell clean distclean:
 	@lab/$@
 
+fuzz:
+	@lab/native fuzz
+
 soak:
 	@lab/soak "$(MINUTES)" "$(SEED)" "$(KERNEL)"
 
 tree series refresh:
 	@lab/trees $@ $(T)
 
-.PHONY: help run check lint mutants soak shell clean distclean tree series refresh
+.PHONY: help run check lint fuzz mutants soak shell clean distclean tree series \
+	refresh
