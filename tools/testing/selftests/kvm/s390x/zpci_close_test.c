@@ -92,7 +92,7 @@ static void shuffle(u8 *order, int n, u64 *seed)
 	u8 swap;
 
 	for (i = n - 1; i > 0; i--) {
-		j = zpci_random(seed) % (i + 1);
+		j = zpci_xorshift(seed) % (i + 1);
 		swap = order[i], order[i] = order[j], order[j] = swap;
 	}
 }

@@ -76,6 +76,6 @@ void zpci_storm_wait(struct zpci_storm_thread *t, u64 rounds);
 void zpci_storm_join(struct zpci_storm_thread *t);
 const struct zpci_storm *zpci_storm_stop(struct zpci_storm_thread *t);
 
-u64 zpci_random(u64 *state);
+u64 zpci_xorshift(u64 *state);
 
 #endif /* SELFTEST_KVM_ZPCI_STORM_H */

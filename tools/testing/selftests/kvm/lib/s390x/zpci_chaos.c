@@ -43,7 +43,7 @@ struct chaos {
 
 static void nap(u64 *seed, unsigned int most_us)
 {
-	usleep(zpci_random(seed) % most_us);
+	usleep(zpci_xorshift(seed) % most_us);
 }
 
 /*
@@ -57,7 +57,7 @@ static void *registrar(void *arg)
 	u64 seed = c->seed + 1000;
 
 	while (!READ_ONCE(c->stop)) {
-		switch (zpci_random(&seed) % 16) {
+		switch (zpci_xorshift(&seed) % 16) {
 		case 0 ... 3:
 			zpci_vm_deregister(&c->m);
 			break;
@@ -108,7 +108,7 @@ static void *landlord(void *arg)
 	void *memory;
 
 	while (!READ_ONCE(c->stop)) {
-		choice = zpci_random(&seed);
+		choice = zpci_xorshift(&seed);
 		memory = c->memory[choice >> 8 & 1];
 		switch (choice % 8) {
 		case 0 ... 1:
@@ -183,7 +183,7 @@ static void close_files(struct chaos *c, u64 *seed)
 	int i, j, fd;
 
 	for (i = ARRAY_SIZE(fds) - 1; i >= 0; i--) {
-		j = zpci_random(seed) % (i + 1);
+		j = zpci_xorshift(seed) % (i + 1);
 		fd = fds[j];
 		fds[j] = fds[i];
 		if (fd >= 0)

@@ -212,7 +212,7 @@ static void guest_fill(struct zpci_mailbox *mb)
 }
 
 /* A generator after Marsaglia (xorshift), for host and guest; @state is not 0 */
-u64 zpci_random(u64 *state)
+u64 zpci_xorshift(u64 *state)
 {
 	u64 x = *state;
 
@@ -243,13 +243,13 @@ static u64 random_iova(struct zpci_storm *s)
 {
 	u64 pages = s->size / IOAT_FRAME_4K;
 
-	return s->iova + zpci_random(&s->seed) % pages * IOAT_FRAME_4K;
+	return s->iova + zpci_xorshift(&s->seed) % pages * IOAT_FRAME_4K;
 }
 
 static void storm_pages(struct zpci_mailbox *mb)
 {
 	struct zpci_storm *s = &mb->storm;
-	u64 choice = zpci_random(&s->seed);
+	u64 choice = zpci_xorshift(&s->seed);
 	u64 value = IOAT_PTE_INVALID;
 	u64 *entry;
 
@@ -268,14 +268,14 @@ static void storm_pages(struct zpci_mailbox *mb)
 static void storm_spoil(struct zpci_mailbox *mb)
 {
 	struct zpci_storm *s = &mb->storm;
-	u64 choice = zpci_random(&s->seed);
+	u64 choice = zpci_xorshift(&s->seed);
 	u64 iova = random_iova(s);
 	u64 *entry, value, other;
 
 	entry = guest_entry(mb, iova, IOAT_PAGE);
 	if (choice & 1) {
 		value = *entry;
-		WRITE_ONCE(*entry, zpci_random(&s->seed) | 1UL << 63);
+		WRITE_ONCE(*entry, zpci_xorshift(&s->seed) | 1UL << 63);
 	} else {
 		/* Any page table will do for this segment. */
 		other = *guest_entry(mb, random_iova(s), IOAT_SEGMENT);
@@ -292,7 +292,7 @@ static void storm_spoil(struct zpci_mailbox *mb)
 			WRITE_ONCE(*entry, ZPCI_GUEST_NOWHERE);
 			break;
 		case 3:
-			WRITE_ONCE(*entry, zpci_random(&s->seed) | 1UL << 63);
+			WRITE_ONCE(*entry, zpci_xorshift(&s->seed) | 1UL << 63);
 			break;
 		case 4:
 		case 5:
@@ -314,7 +314,7 @@ static void storm_spoil(struct zpci_mailbox *mb)
 static void storm_rpcit(struct zpci_mailbox *mb)
 {
 	struct zpci_storm *s = &mb->storm;
-	u64 choice = zpci_random(&s->seed);
+	u64 choice = zpci_xorshift(&s->seed);
 	u64 a = s->iova, b = s->iova + s->size - IOAT_FRAME_4K;
 
 	if (s->flags & STORM_RPCIT && (choice & 1 || !(s->flags & STORM_WHOLE))) {
