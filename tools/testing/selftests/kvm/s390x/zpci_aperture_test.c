@@ -140,14 +140,9 @@ static struct zpci_rpcit refresh_all(struct zpci_vm *m)
 static const char *arrives(struct zpci_vm *m, u64 iova, u64 gpa)
 {
 	void *hva = zpci_guest_hva(&m->guest, gpa);
-	int ret;
 
 	memset(hva, 0x55, NVME_IDENTIFY_SIZE);
-	ret = nvme_identify_ctrl(&m->nvme, iova, 0);
-	if (ret)
-		return nvme_result(ret);
-	return memcmp(hva, reference, NVME_IDENTIFY_SIZE) ?
-	       "data did not arrive" : NULL;
+	return zpci_vm_identify(m, iova, hva, reference);
 }
 
 /* Some pages, as far from each other as can be */

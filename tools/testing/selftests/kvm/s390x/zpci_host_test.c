@@ -175,6 +175,28 @@ TEST_F(zpci_host, memory_slot)
 	EXPECT_EQ(2, zpci_vm_stats(m).pinned);
 }
 
+/*
+ * A reset has the machine below look at all of the table, and fails if that
+ * fails. The function is disabled then: it can be closed, when it is attached to
+ * the domain of the DMA API without a word of warning, and opened again.
+ */
+TEST_F(zpci_host, reset)
+{
+	struct zpci_vm *m = &self->m;
+
+	fail(variant->error, FOREVER);
+	EXPECT_NE(0, vfio_zpci_reset(&m->vfio));
+	zpci_vm_close_function(m);
+	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	fail(variant->error, 0);
+
+	zpci_vm_open_function(m, VFIO_ZPCI_CDEV);
+	ASSERT_EQ(0, zpci_vm_bind(m));
+	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova, 4 * PAGE_SIZE).cc);
+	EXPECT_EQ(4, zpci_vm_stats(m).pinned);
+}
+
 int main(int argc, char **argv)
 {
 	zpci_vm_require();

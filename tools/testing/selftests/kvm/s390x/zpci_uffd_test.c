@@ -73,12 +73,7 @@ static int set_slot(struct zpci_vm *m, void *memory)
 /* The controller writes to @iova, and the data arrives at @hva. */
 static const char *arrives(struct zpci_vm *m, u64 iova, const void *hva)
 {
-	int ret = nvme_identify_ctrl(&m->nvme, iova, 0);
-
-	if (ret)
-		return nvme_result(ret);
-	return memcmp(hva, reference, NVME_IDENTIFY_SIZE) ?
-	       "data did not arrive" : NULL;
+	return zpci_vm_identify(m, iova, hva, reference);
 }
 
 static int watch_memory(void *memory, u64 size)

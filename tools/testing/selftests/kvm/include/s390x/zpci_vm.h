@@ -83,6 +83,8 @@ const char *zpci_vm_map(struct zpci_vm *m, u64 iova, u64 gpa, u64 size,
 const char *zpci_vm_unmap(struct zpci_vm *m, u64 iova, u64 size);
 const char *zpci_vm_start_nvme(struct zpci_vm *m);
 const char *zpci_vm_start_io(struct zpci_vm *m);
+const char *zpci_vm_identify(struct zpci_vm *m, u64 iova, const void *hva,
+			     const void *expected);
 
 void zpci_vm_snapshot(struct zpci_vm *m);
 u64 zpci_vm_stray_write(struct zpci_vm *m, const u64 *pages, int nr_pages);

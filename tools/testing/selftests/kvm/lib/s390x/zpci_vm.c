@@ -311,6 +311,21 @@ static bool same_page(const u64 *a, const u64 *b)
 	return !different;
 }
 
+/*
+ * The controller writes what identifies it to @iova, and it arrives at @hva; NULL
+ * or what went wrong.
+ */
+const char *zpci_vm_identify(struct zpci_vm *m, u64 iova, const void *hva,
+			     const void *expected)
+{
+	int ret = nvme_identify_ctrl(&m->nvme, iova, 0);
+
+	if (ret)
+		return nvme_result(ret);
+	return memcmp(hva, expected, NVME_IDENTIFY_SIZE) ?
+	       "data did not arrive" : NULL;
+}
+
 /* Note the contents of guest memory. The guest must not run from here on. */
 void zpci_vm_snapshot(struct zpci_vm *m)
 {
