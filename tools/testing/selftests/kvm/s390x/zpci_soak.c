@@ -687,8 +687,8 @@ static void reopen_function(enum vfio_zpci_way way)
 	u64 pba = round.t.pba, pal = round.t.pal;
 
 	account();
-	refreshes_work();
 	zpci_vm_close_function(&round.m);
+	refreshes_work();
 	count(&shared->ends[END_FUNCTION]);
 	note(OPERATOR, "close function", 0, 0, 0);
 	zpci_vm_open_function(&round.m, way);
