@@ -113,13 +113,18 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 	int rc;
 
 	addr = shadow_guest_root(shadow, &prot);
-	for (level = shadow->guest_top; level > S390_IOT_ST; level--) {
+	for (level = shadow->guest_top; level >= S390_IOT_ST; level--) {
 		rc = guest_entry(shadow, level, addr, seg->iova, &entry);
 		if (rc)
 			return rc;
 		switch (s390_iot_decode(level, entry, &addr, &prot)) {
 		case S390_IOT_TABLE:
 			break;
+		case S390_IOT_FRAME:
+			for (px = seg->px_first; px <= seg->px_last; px++)
+				want[px] = s390_iot_pte(addr + ((u64)px << PAGE_SHIFT),
+							prot);
+			return 1;
 		case S390_IOT_INVALID:
 			return 0;
 		default:
@@ -127,23 +132,8 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 		}
 	}
 
-	rc = guest_entry(shadow, S390_IOT_ST, addr, seg->iova, &entry);
-	if (rc)
-		return rc;
-	switch (s390_iot_decode(S390_IOT_ST, entry, &addr, &prot)) {
-	case S390_IOT_TABLE:
-		rc = fetch_ptes(seg, addr, prot);
-		return rc ?: 1;
-	case S390_IOT_FRAME:
-		for (px = seg->px_first; px <= seg->px_last; px++)
-			want[px] = s390_iot_pte(addr + ((u64)px << PAGE_SHIFT),
-						prot);
-		return 1;
-	case S390_IOT_INVALID:
-		return 0;
-	default:
-		return -EINVAL;
-	}
+	rc = fetch_ptes(seg, addr, prot);
+	return rc ?: 1;
 }
 
 /*

@@ -94,7 +94,7 @@ static void shadow_account_pinned(struct s390_shadow *shadow, unsigned int nr)
 		;
 }
 
-/* What the guest has replaced by what can't be mapped is not to be kept */
+/* What the guest has given up, or replaced by what can't be mapped */
 static void segment_clear_run(struct s390_shadow_segment *seg, unsigned int px,
 			      unsigned int nr)
 {
@@ -215,7 +215,7 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 	struct s390_shadow *shadow = seg->shadow;
 	struct s390_shadow_batch *batch = seg->batch;
 	unsigned long *step, ste;
-	unsigned int px, tables = 1;
+	unsigned int tables = 1;
 	struct page *page;
 	int rc;
 
@@ -232,9 +232,7 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 		if (!seg->leaf)
 			return 0;
 		/* The guest gave up the whole segment: so do we */
-		for (px = 0; px < ZPCI_PT_ENTRIES; px++)
-			if (s390_iot_pte_valid(seg->leaf[px]))
-				s390_shadow_segment_clear(seg, px);
+		segment_clear_run(seg, 0, ZPCI_PT_ENTRIES);
 		s390_shadow_cut_leaf(shadow, batch, step, seg->iova);
 		seg->changed = true;
 		return 0;

@@ -80,7 +80,7 @@ static bool withdraw_all(struct s390_shadow *shadow, u64 gaddr, u64 last)
 	if (!withdraw_flush(shadow))
 		return false;
 	/* And in those whose refresh has failed */
-	return !READ_ONCE(shadow->stale) || !s390_shadow_leave_limbo(shadow);
+	return !s390_shadow_leave_limbo(shadow);
 }
 
 /**
