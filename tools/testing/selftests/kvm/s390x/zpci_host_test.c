@@ -7,57 +7,25 @@
  * takes CONFIG_FAIL_FUNCTION, as a debug kernel has it. Memory that goes, and an
  * address space that goes, can't be held on to until a refresh succeeds.
  */
-#include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
 #include <sys/mman.h>
 
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
+#include "zpci_fault.h"
 #include "zpci_slot.h"
 #include "zpci_vm.h"
 
 #define CC_ERR		1
 #define ST_NO_RESOURCES	16
 
-#define TARGET		"zpci_refresh_trans"
-#define FAIL		"/sys/kernel/debug/fail_function/"
-#define FOREVER		(-1)
+/* More refreshes than any call makes */
+#define FOREVER		1000000
 
-static int put(const char *file, const char *text)
+/* The next @times refreshes fail with @error, whatever was to fail before */
+static void fail(int error, unsigned int times)
 {
-	char path[128];
-	int fd, err;
-
-	snprintf(path, sizeof(path), FAIL "%s", file);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return errno;
-	err = write(fd, text, strlen(text)) < 0 ? errno : 0;
-	close(fd);
-	return err;
-}
-
-static bool can_fail(void)
-{
-	int err = put("inject", TARGET);
-
-	/* It is a target already if another test made it one. */
-	return (!err || err == EBUSY) && !put("verbose", "0") &&
-	       !put("interval", "1") && !put("times", "0") &&
-	       !put("probability", "100");
-}
-
-/* The next @times refreshes fail with @error; FOREVER: until the next call */
-static void fail(int error, int times)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "0x%lx", (long)-error);
-	TEST_ASSERT(!put(TARGET "/retval", text), "retval");
-	snprintf(text, sizeof(text), "%d", times);
-	TEST_ASSERT(!put("times", text), "times");
+	zpci_fault_refresh(1, times, error);
 }
 
 FIXTURE(zpci_host) {
@@ -200,7 +168,6 @@ TEST_F(zpci_host, reset)
 int main(int argc, char **argv)
 {
 	zpci_vm_require();
-	if (!can_fail())
-		ksft_exit_skip("host refreshes can't be made to fail: CONFIG_FAIL_FUNCTION\n");
+	zpci_fault_require();
 	return test_harness_run(argc, argv);
 }
