@@ -5,7 +5,13 @@
  * If this fails, the function, VFIO, or the test's NVMe driver is at fault, and
  * not what KVM does for guests.
  */
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "kvm_util.h"
@@ -113,6 +119,95 @@ TEST_F(zpci_vfio, error_and_recovery)
 				   ZPCI_BASELINE_SIZE));
 	zpci_baseline_start(&self->b);
 	EXPECT_EQ(0, nvme_identify_ctrl(&self->b.nvme, self->iova, 0));
+}
+
+/* How many others the handler of an interrupt has to wake up */
+#define SLEEPERS	256
+
+/**
+ * struct zpci_vfio_waiter - a thread that frees an interrupt as soon as it comes
+ * @vfio: the function
+ * @eventfd: what the interrupt signals
+ * @epoll: what the thread waits for; unlike read() and poll(), the wait for it
+ *	   ends without a lock that the handler holds while it wakes others
+ * @rounds: interrupts to wait for
+ * @interrupts: interrupts that came
+ * @error: the first errno from VFIO
+ * @freed: posted when the interrupt is freed
+ */
+struct zpci_vfio_waiter {
+	struct vfio_zpci *vfio;
+	int eventfd;
+	int epoll;
+	int rounds;
+	u64 interrupts;
+	int error;
+	sem_t freed;
+};
+
+static void *free_interrupts(void *arg)
+{
+	struct zpci_vfio_waiter *w = arg;
+	struct epoll_event event;
+	cpu_set_t cpus;
+	u64 count;
+	int i, err;
+
+	for (i = 0; i < w->rounds; i++) {
+		/* Where the handler runs is not known, so once here, once there. */
+		CPU_ZERO(&cpus);
+		CPU_SET(i % 2, &cpus);
+		sched_setaffinity(0, sizeof(cpus), &cpus);
+		epoll_wait(w->epoll, &event, 1, -1);
+		err = vfio_zpci_msix(w->vfio, -1);
+		if (!w->error)
+			w->error = err;
+		if (read(w->eventfd, &count, sizeof(count)) == sizeof(count))
+			w->interrupts += count;
+		sem_post(&w->freed);
+	}
+	return NULL;
+}
+
+/*
+ * The thread that frees an interrupt is the first that its handler wakes up, and
+ * then the handler has still much to do: a kernel with KASAN, on a machine whose
+ * CPUs run side by side, tells if the one does not wait for the other.
+ */
+TEST_F(zpci_vfio, interrupt_freed)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	struct zpci_vfio_waiter w = {
+		.vfio = &self->b.vfio,
+		.rounds = 100,
+	};
+	int sleeper[SLEEPERS];
+	pthread_t thread;
+	int i;
+
+	w.eventfd = eventfd(0, EFD_CLOEXEC);
+	ASSERT_LE(0, w.eventfd);
+	for (i = 0; i < SLEEPERS; i++) {
+		sleeper[i] = epoll_create1(EPOLL_CLOEXEC);
+		ASSERT_LE(0, sleeper[i]);
+		ASSERT_EQ(0, epoll_ctl(sleeper[i], EPOLL_CTL_ADD, w.eventfd,
+				       &event));
+	}
+	/* The latest is woken up first. */
+	w.epoll = sleeper[SLEEPERS - 1];
+	ASSERT_EQ(0, sem_init(&w.freed, 0, 0));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, free_interrupts, &w));
+	for (i = 0; i < w.rounds; i++) {
+		ASSERT_EQ(0, vfio_zpci_msix(&self->b.vfio, w.eventfd));
+		ASSERT_EQ(0, nvme_identify_ctrl(&self->b.nvme, self->iova, 0));
+		ASSERT_EQ(0, sem_wait(&w.freed));
+	}
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, w.error);
+	EXPECT_EQ(w.rounds, w.interrupts);
+	for (i = 0; i < SLEEPERS; i++)
+		close(sleeper[i]);
+	close(w.eventfd);
 }
 
 int main(int argc, char **argv)

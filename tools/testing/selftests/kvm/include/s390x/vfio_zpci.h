@@ -46,6 +46,7 @@ int vfio_zpci_attach(struct vfio_zpci *v);
 int vfio_zpci_detach(struct vfio_zpci *v);
 int vfio_zpci_map(struct vfio_zpci *v, void *hva, u64 iova, u64 size);
 int vfio_zpci_unmap(struct vfio_zpci *v, u64 iova, u64 size);
+int vfio_zpci_msix(struct vfio_zpci *v, int eventfd);
 struct vfio_info_cap_header *vfio_zpci_cap(struct vfio_zpci *v, u16 id);
 
 u32 vfio_zpci_read32(struct vfio_zpci *v, u64 offset);

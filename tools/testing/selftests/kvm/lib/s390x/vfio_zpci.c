@@ -189,6 +189,30 @@ int vfio_zpci_detach(struct vfio_zpci *v)
 	return result(ioctl(v->device, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach));
 }
 
+/* Have interrupt 0 signal @eventfd, or have no interrupts if that is -1. */
+int vfio_zpci_msix(struct vfio_zpci *v, int eventfd)
+{
+	struct {
+		struct vfio_irq_set set;
+		int eventfd;
+	} irq = {
+		.set.argsz = sizeof(irq),
+		.set.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+			     VFIO_IRQ_SET_ACTION_TRIGGER,
+		.set.index = VFIO_PCI_MSIX_IRQ_INDEX,
+		.set.count = 1,
+		.eventfd = eventfd,
+	};
+
+	if (eventfd < 0) {
+		irq.set.argsz = sizeof(irq.set);
+		irq.set.flags = VFIO_IRQ_SET_DATA_NONE |
+				VFIO_IRQ_SET_ACTION_TRIGGER;
+		irq.set.count = 0;
+	}
+	return result(ioctl(v->device, VFIO_DEVICE_SET_IRQS, &irq));
+}
+
 static int map_type1(struct vfio_zpci *v, void *hva, u64 iova, u64 size)
 {
 	struct vfio_iommu_type1_dma_map map = {
