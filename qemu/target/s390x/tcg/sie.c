@@ -213,13 +213,13 @@ static void sie_flush_tlb(CPUS390XState *env, bool all)
         idxmap = MMU_SIE_IDXMAP;
     } else {
         if (env->cregs[1] != sie->tag.cr1) {
-            idxmap |= 1 << (MMU_SIE_BASE + MMU_PRIMARY_IDX);
+            idxmap |= MMU_IDXMAP(MMU_SIE_BASE + MMU_PRIMARY_IDX);
         }
         if (env->cregs[7] != sie->tag.cr7) {
-            idxmap |= 1 << (MMU_SIE_BASE + MMU_SECONDARY_IDX);
+            idxmap |= MMU_IDXMAP(MMU_SIE_BASE + MMU_SECONDARY_IDX);
         }
         if (env->cregs[13] != sie->tag.cr13) {
-            idxmap |= 1 << (MMU_SIE_BASE + MMU_HOME_IDX);
+            idxmap |= MMU_IDXMAP(MMU_SIE_BASE + MMU_HOME_IDX);
         }
     }
     /* The rest of the tag is taken when SIE is left. */

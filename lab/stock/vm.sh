@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0
+# Sourced by what runs in the emulated host: a stock guest in a real QEMU, its
+# console in a file, its agent (see init) and QEMU's monitor at two pipes.
+# shellcheck shell=dash disable=SC3045 # busybox has read -t
+
+STOCK=/lab/bin/stock
+VM=/tmp/vm
+QEMU_PID=
+# What is said is for the console, also in a function whose output goes elsewhere.
+exec 3>&1
+
+# say TEXT: progress, with the time since the boot of the host
+say()
+{
+	echo "# [$(cut -d. -f1 /proc/uptime) s] $*" >&3
+}
+
+# fail TEXT: the reason, the ends of the logs, and no guest any more
+fail()
+{
+	exec >&3
+	echo "# failed: $*"
+	[ ! -e "$VM/console" ] || tail -n 15 "$VM/console" | sed 's/^/# guest: /'
+	[ ! -e "$VM/qemu.log" ] || tail -n 15 "$VM/qemu.log" | sed 's/^/# QEMU: /'
+	if [ -n "$QEMU_PID" ]; then
+		[ -e "/proc/$QEMU_PID/exe" ] || echo "# QEMU has ended"
+		kill -9 "$QEMU_PID" 2>/dev/null
+		wait "$QEMU_PID"
+		echo "# QEMU's exit status: $?"
+	fi
+	exit 1
+}
+
+# answer FD SECONDS PATTERN: lines from FD up to the one that matches; that one is
+# in $REPLY, those before it are printed. Fails when QEMU has ended, too.
+answer()
+{
+	answer_limit=$(($(cut -d. -f1 /proc/uptime) + $2))
+	while [ "$(cut -d. -f1 /proc/uptime)" -lt "$answer_limit" ]; do
+		if ! IFS= read -r -t 2 REPLY <&"$1"; then
+			# A zombie has no program any more.
+			[ -e "/proc/$QEMU_PID/exe" ] || return 1
+			continue
+		fi
+		# shellcheck disable=SC2254 # a pattern
+		case $REPLY in
+		$3) return 0 ;;
+		esac
+		printf '%s\n' "$REPLY"
+	done
+	return 1
+}
+
+# guest SECONDS COMMAND: run it in the guest, print its output; its exit status
+guest()
+{
+	printf '%s\n' "$2" >&4
+	answer 5 "$1" '@@ *' || fail "no answer within $1 s from the guest: $2"
+	return "${REPLY#@@ }"
+}
+
+# guest_does SECONDS COMMAND: the same, and it must succeed
+guest_does()
+{
+	guest "$1" "$2" >"$VM/output" 2>&1 || {
+		sed 's/^/# guest: /' "$VM/output"
+		fail "the guest could not: $2"
+	}
+}
+
+# qmp SECONDS COMMAND [ARGUMENTS]: QEMU's answer is in $REPLY, events in $VM/events
+qmp()
+{
+	printf '{"execute":"%s"%s}\n' "$2" "${3:+,\"arguments\":$3}" >&6
+	answer 7 "$1" '{"[re]*' >>"$VM/events" ||
+		fail "no answer within $1 s from QEMU: $2"
+	case $REPLY in
+	'{"error"'*) fail "QEMU refused $2: $REPLY" ;;
+	esac
+}
+
+# hmp COMMAND: what QEMU's monitor prints
+hmp()
+{
+	qmp 20 human-monitor-command "{\"command-line\":\"$1\"}"
+	printf '%s' "$REPLY" | sed 's/^{"return": "//; s/"}[[:space:]]*$//; s/\\r\\n/\n/g'
+}
+
+# event SECONDS NAME: wait for an event that comes from now on, or has come since
+# the last qmp
+event()
+{
+	if ! grep -q "\"$2\"" "$VM/events"; then
+		answer 7 "$1" "*\"$2\"*" >>"$VM/events" ||
+			fail "QEMU did not report $2 within $1 s"
+	fi
+	: >"$VM/events"
+}
+
+# vm_start KERNEL PARAMETERS QEMU-ARGUMENTS...: KERNEL is a directory of $STOCK
+vm_start()
+{
+	kernel=$STOCK/$1
+	parameters=$2
+	shift 2
+	rm -rf "$VM"
+	mkdir -p "$VM"
+	mkfifo "$VM/agent.in" "$VM/agent.out" "$VM/qmp.in" "$VM/qmp.out"
+	: >"$VM/events"
+	dd if=/dev/zero of="$VM/disk" bs=1M count=16 2>/dev/null
+	"$STOCK/qemu-system-s390x" -nodefaults -display none \
+		-machine s390-ccw-virtio -accel kvm -L "$STOCK" -smp 2 -m 512 \
+		-chardev "file,id=console,path=$VM/console" \
+		-device virtio-serial-ccw \
+		-device virtconsole,chardev=console \
+		-chardev "pipe,id=agent,path=$VM/agent" \
+		-device virtserialport,chardev=agent,name=agent \
+		-chardev "pipe,id=qmp,path=$VM/qmp" \
+		-mon chardev=qmp,mode=control \
+		-drive "file=$VM/disk,if=none,id=disk,format=raw" \
+		-device virtio-blk-ccw,drive=disk \
+		-kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" \
+		-append "console=hvc0 panic=-1 $parameters" \
+		"$@" >"$VM/qemu.log" 2>&1 &
+	QEMU_PID=$!
+	exec 4<>"$VM/agent.in" 5<>"$VM/agent.out" 6<>"$VM/qmp.in" 7<>"$VM/qmp.out"
+	answer 7 30 '*"QMP"*' >/dev/null || fail "QEMU did not start"
+	qmp 10 qmp_capabilities
+	vm_up
+}
+
+# Wait until the guest answers, after a start or a reboot.
+vm_up()
+{
+	answer 5 120 '@@ up *' >/dev/null || fail "the guest did not come up"
+	GUEST=${REPLY#@@ up }
+	say "guest $GUEST is up"
+}
+
+# vm_gone: QEMU has ended, by itself or by a signal
+vm_gone()
+{
+	wait "$QEMU_PID"
+	QEMU_STATUS=$?
+	QEMU_PID=
+	exec 4>&- 5>&- 6>&- 7>&-
+}
+
+vm_poweroff()
+{
+	printf 'poweroff -f\n' >&4
+	vm_gone
+	[ "$QEMU_STATUS" = 0 ] || fail "QEMU ended with status $QEMU_STATUS"
+}

@@ -1,0 +1,77 @@
+/*
+ * QTest of the zpci device: what can be seen and tried without a guest
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "libqtest.h"
+#include "qobject/qdict.h"
+
+static void assert_path(QTestState *qts, const char *zpci, const char *path)
+{
+    QDict *rsp = qtest_qmp(qts, "{ 'execute': 'qom-get', 'arguments': "
+                           "{ 'path': %s, 'property': 'ioat-path' } }", zpci);
+
+    g_assert_cmpstr(qdict_get_str(rsp, "return"), ==, path);
+    qobject_unref(rsp);
+}
+
+static void assert_described(QTestState *qts, const char *text)
+{
+    QDict *rsp = qtest_qmp(qts, "{ 'execute': 'x-query-zpci' }");
+    QDict *ret = qdict_get_qdict(rsp, "return");
+
+    g_assert_nonnull(strstr(qdict_get_str(ret, "human-readable-text"), text));
+    qobject_unref(rsp);
+}
+
+/* A function of which the guest has not taken notice yet */
+static void test_path(void)
+{
+    QTestState *qts = qtest_init("-nodefaults "
+                                 "-device zpci,uid=1,fid=16,target=r0,id=z0 "
+                                 "-device virtio-rng-pci,id=r0");
+
+    assert_path(qts, "z0", "none");
+    assert_described(qts, "r0: fid=0x00000010 uid=0x0001 ");
+    assert_described(qts, " state=disabled interpretation=off ");
+    assert_described(qts, " path=none ioat=auto bound=no\n");
+
+    qtest_quit(qts);
+}
+
+/* An emulated function can't have what is for passed-through ones. */
+static void test_ioat_on(void)
+{
+    QTestState *qts = qtest_init("-nodefaults "
+                                 "-device zpci,target=r0,id=z0,ioat=on");
+    QDict *rsp;
+
+    rsp = qtest_qmp(qts, "{ 'execute': 'device_add', 'arguments': "
+                    "{ 'driver': 'virtio-rng-pci', 'id': 'r0' } }");
+    g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(rsp, "error"),
+                                          "desc"), "ioat=on"));
+    qobject_unref(rsp);
+    assert_path(qts, "z0", "none");
+    assert_described(qts, " device=none\n");
+
+    /* There is nothing that the guest would have to release. */
+    qtest_qmp_device_del(qts, "z0");
+    qtest_qmp_device_add(qts, "zpci", "z0", "{ 'target': 'r0' }");
+    qtest_qmp_device_add(qts, "virtio-rng-pci", "r0", "{}");
+    assert_described(qts, " device=virtio-rng-pci\n");
+    qtest_system_reset(qts);
+
+    qtest_quit(qts);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+
+    qtest_add_func("/s390-pci/path", test_path);
+    qtest_add_func("/s390-pci/ioat-on", test_ioat_on);
+
+    return g_test_run();
+}
