@@ -388,33 +388,67 @@ def refresh(target, tree, into):
     print(f"{len(out)} patches, {len(keep)} whole files")
 
 
-def mail(target, tree, out):
-    """Patches ready for git send-email, with the cover letter."""
-    info = base_info(target)
-    cover = os.path.join(REPO, "patches", target, "cover.txt")
-    if not os.path.isfile(cover):
+def letters(target, subjects):
+    """(first patch, name, subject, text) of each series that a target's patches
+    make up, in order.  cover.txt begins with the first patch; of another series
+    cover-NAME.txt is the letter, its second line says with which."""
+    folder = os.path.join(REPO, "patches", target)
+    found = []
+    for file in sorted(os.listdir(folder)):
+        match = re.match(r"cover(?:-(\w+))?\.txt$", file)
+        if not match:
+            continue
+        subject, _, text = read(os.path.join(folder, file)).partition("\n")
+        first = 0
+        if match[1]:
+            begin, _, text = text.partition("\n")
+            begin = begin.removeprefix("Begins with: ")
+            if begin not in subjects:
+                raise Fail(f"patches/{target}/{file}: no patch '{begin}'")
+            first = subjects.index(begin)
+        found.append((first, match[1] or "", subject, text.strip("\n")))
+    found.sort()
+    if not found or found[0][1]:
         raise Fail(f"patches/{target}/cover.txt is missing: its first line "
                    "is the cover letter's subject, the rest its text")
-    subject, _, text = read(cover).partition("\n")
+    return found
+
+
+def mail(target, tree, out):
+    """Patches ready for git send-email, each series with its cover letter."""
+    info = base_info(target)
     shutil.rmtree(out, ignore_errors=True)
-    os.makedirs(out)
     if not commits(tree):
         raise Fail(f"patches/{target} has no patches")
+    ids, subjects = zip(*(line.split(" ", 1) for line in git(
+        tree, "log", "--reverse", "--format=%H %s",
+        "base..HEAD").splitlines()))
+    series = letters(target, subjects)
     name, email = git(tree, "log", "-1",
                       "--format=%an%n%ae").strip().split("\n")
     prefix = os.environ.get("SUBJECT_PREFIX", info.get("prefix", "PATCH"))
-    git(tree, "format-patch", "-q", "--cover-letter", "--no-renames", "-n",
-        "--no-signature", "--abbrev=12", "--zero-commit", "--thread=shallow",
-        f"--subject-prefix={prefix}", "-o", os.path.abspath(out), "base..HEAD",
-        env={"GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": email,
-             "GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email})
-    letter = os.path.join(out, "0000-cover-letter.patch")
-    write(letter, read(letter).replace("*** SUBJECT HERE ***", subject)
-          .replace("*** BLURB HERE ***", text.strip("\n") +
-                   "\n\nApplies to: " +
-                   git(tree, "log", "-1", "--format=%s", "base").strip()))
-    for name in sorted(os.listdir(out)):
-        print(os.path.join(out, name))
+    after = git(tree, "log", "-1", "--format=%s", "base").strip()
+    start = "base"
+    for number, (_, title, subject, text) in enumerate(series):
+        last = (series[number + 1][0] if number + 1 < len(series)
+                else len(ids)) - 1
+        folder = os.path.abspath(os.path.join(out, title))
+        os.makedirs(folder, exist_ok=True)
+        git(tree, "format-patch", "-q", "--cover-letter", "--no-renames", "-n",
+            "--no-signature", "--abbrev=12", "--zero-commit",
+            "--thread=shallow", f"--subject-prefix={prefix}", "-o", folder,
+            f"{start}..{ids[last]}",
+            env={"GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": email,
+                 "GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email})
+        letter = os.path.join(folder, "0000-cover-letter.patch")
+        write(letter, read(letter).replace("*** SUBJECT HERE ***", subject)
+              .replace("*** BLURB HERE ***",
+                       f"{text}\n\nApplies to: {after}"))
+        for file in sorted(os.listdir(folder)):
+            if file.endswith(".patch"):
+                print(os.path.join(folder, file))
+        start = ids[last]
+        after = f"the series \"{subject}\""
 
 
 def layout(target):
