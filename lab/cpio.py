@@ -29,11 +29,6 @@ class Archive:
         with open(source, "rb") as f:
             self.data(path, f.read(), mode)
 
-    def link(self, path, target):
-        """A symbolic link."""
-        self.folder(os.path.dirname(path))
-        self.entries.append((path, 0o120777, target.encode(), (0, 0)))
-
     def device(self, path, major, minor):
         """A character device."""
         self.folder(os.path.dirname(path))
