@@ -11,6 +11,8 @@ help:
 	@echo 'make mutants   break the kernel on purpose: do the tests notice?'
 	@echo 'make soak      random guests, faults and teardown  (MINUTES=, SEED=,'
 	@echo '               KERNEL=lab|debug|kcsan)'
+	@echo 'make soak-boots'
+	@echo '               stock guests boot, one after the other  (MINUTES=)'
 	@echo 'make shell     a shell in the emulated host, function on vfio-pci'
 	@echo 'make tree      the patched source as a git tree     (T=linux|qemu)'
 	@echo 'make refresh   edits and commits in that tree come back into'
@@ -33,8 +35,11 @@ fuzz:
 soak:
 	@lab/soak "$(MINUTES)" "$(SEED)" "$(KERNEL)"
 
+soak-boots:
+	@lab/soak "$(MINUTES)" boots
+
 tree series refresh:
 	@lab/trees $@ $(T)
 
-.PHONY: help run check lint fuzz mutants soak shell clean distclean tree series \
-	refresh
+.PHONY: help run check lint fuzz mutants soak soak-boots shell clean distclean \
+	tree series refresh
