@@ -5,9 +5,17 @@
 
 STOCK=/lab/bin/stock
 VM=/tmp/vm
+# What QEMU may have of the host's memory is for this to say.
+CGROUP=/sys/fs/cgroup/vm
 QEMU_PID=
-# What is said is for the console, also in a function whose output goes elsewhere.
+# Processes that the guest talks to
+PEERS=
+# The guest's memory, MiB
+MEMORY=512
+# What is said is for the console, also in a function whose output goes elsewhere;
+# and a failure is the end, also in a subshell.
 exec 3>&1
+trap 'exit 1' USR1
 
 # say TEXT: progress, with the time since the boot of the host
 say()
@@ -28,6 +36,9 @@ fail()
 		wait "$QEMU_PID"
 		echo "# QEMU's exit status: $?"
 	fi
+	# shellcheck disable=SC2086 # a list of process IDs
+	[ -z "$PEERS" ] || kill $PEERS
+	kill -USR1 $$
 	exit 1
 }
 
@@ -68,21 +79,35 @@ guest_does()
 	}
 }
 
-# qmp SECONDS COMMAND [ARGUMENTS]: QEMU's answer is in $REPLY, events in $VM/events
-qmp()
+# The same, and print what it said.
+guest_says()
+{
+	guest_does "$@"
+	cat "$VM/output"
+}
+
+# qmp_try SECONDS COMMAND [ARGUMENTS]: QEMU's answer is in $REPLY, events in
+# $VM/events; its status is whether QEMU did it
+qmp_try()
 {
 	printf '{"execute":"%s"%s}\n' "$2" "${3:+,\"arguments\":$3}" >&6
 	answer 7 "$1" '{"[re]*' >>"$VM/events" ||
 		fail "no answer within $1 s from QEMU: $2"
 	case $REPLY in
-	'{"error"'*) fail "QEMU refused $2: $REPLY" ;;
+	'{"error"'*) return 1 ;;
 	esac
+}
+
+# qmp SECONDS COMMAND [ARGUMENTS]: the same, and it must succeed
+qmp()
+{
+	qmp_try "$@" || fail "QEMU refused $2: $REPLY"
 }
 
 # hmp COMMAND: what QEMU's monitor prints
 hmp()
 {
-	qmp 20 human-monitor-command "{\"command-line\":\"$1\"}"
+	qmp 60 human-monitor-command "{\"command-line\":\"$1\"}"
 	printf '%s' "$REPLY" | sed 's/^{"return": "//; s/"}[[:space:]]*$//; s/\\r\\n/\n/g'
 }
 
@@ -108,8 +133,12 @@ vm_start()
 	mkfifo "$VM/agent.in" "$VM/agent.out" "$VM/qmp.in" "$VM/qmp.out"
 	: >"$VM/events"
 	dd if=/dev/zero of="$VM/disk" bs=1M count=16 2>/dev/null
-	"$STOCK/qemu-system-s390x" -nodefaults -display none \
-		-machine s390-ccw-virtio -accel kvm -L "$STOCK" -smp 2 -m 512 \
+	echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+	mkdir -p "$CGROUP"
+	# shellcheck disable=SC2016 # the inner shell's own variables
+	sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP" \
+		"$STOCK/qemu-system-s390x" -nodefaults -display none \
+		-machine s390-ccw-virtio -accel kvm -L "$STOCK" -smp 2 -m $MEMORY \
 		-chardev "file,id=console,path=$VM/console" \
 		-device virtio-serial-ccw \
 		-device virtconsole,chardev=console \
@@ -124,8 +153,8 @@ vm_start()
 		"$@" >"$VM/qemu.log" 2>&1 &
 	QEMU_PID=$!
 	exec 4<>"$VM/agent.in" 5<>"$VM/agent.out" 6<>"$VM/qmp.in" 7<>"$VM/qmp.out"
-	answer 7 30 '*"QMP"*' >/dev/null || fail "QEMU did not start"
-	qmp 10 qmp_capabilities
+	answer 7 120 '*"QMP"*' >/dev/null || fail "QEMU did not start"
+	qmp 60 qmp_capabilities
 	vm_up
 }
 

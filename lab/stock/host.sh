@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0
+# Sourced by the jobs of the emulated host: both functions for a stock guest, the
+# work that it does in each, and what is counted meanwhile.
+# shellcheck shell=dash
+# shellcheck source=lab/stock/vm.sh
+. /lab/bin/stock/vm.sh
+
+HOST=10.7.0.1
+MIB=8
+
+# Say what the lines of a report say: what was done, a number, what was moved.
+step() { echo "# step $*" >&3; }
+counter() { echo "# counter $1 = $2" >&3; }
+data() { echo "# data $*" >&3; }
+
+# Frames that are pinned in the host for DMA, by whoever
+pinned()
+{
+	awk '$1 == "nr_foll_pin_acquired" {a = $2}
+		$1 == "nr_foll_pin_released" {r = $2}
+		END {print a - r}' /proc/vmstat
+}
+
+# Those of them that were not before
+held()
+{
+	echo $(($(pinned) - before))
+}
+
+# The sum over all VMs of one of KVM's statistics
+kvm_stat()
+{
+	cat /sys/kernel/debug/kvm/*/"$1" 2>/dev/null | awk '{s += $1} END {print s + 0}'
+}
+
+# What "info zpci" says of one number of both functions, added
+zpci_stat()
+{
+	hmp "info zpci" | grep -oE "(^|[ ,])$1=[0-9]+" | cut -d= -f2 |
+		awk '{s += $1} END {print s + 0}'
+}
+
+# on_path PATH: both functions are translated there
+on_path()
+{
+	[ "$(hmp "info zpci" | grep -c "path=$1")" = 2 ] ||
+		fail "not both functions are on the path \"$1\": $(hmp "info zpci")"
+}
+
+# devices IOAT: QEMU's arguments for both functions, in $DEVICES; those of a
+# vfio-pci device may be in $VFIO
+devices()
+{
+	# shellcheck disable=SC2034 # for the jobs
+	DEVICES="-device zpci,uid=1,fid=1,target=nvme,id=znvme,ioat=$1
+		-device vfio-pci,host=$ZPCI_BDF,id=nvme$VFIO
+		-device zpci,uid=2,fid=2,target=net,id=znet,ioat=$1
+		-device vfio-pci,host=$NET_BDF,id=net$VFIO"
+}
+VFIO=
+
+# plug_zpci NAME NUMBER IOAT: the zPCI device of a function that comes next
+plug_zpci()
+{
+	qmp 60 device_add "{\"driver\":\"zpci\",\"id\":\"z$1\",\"uid\":$2,\"fid\":$2,\"target\":\"$1\",\"ioat\":\"$3\"}"
+}
+
+# plug_vfio NAME BDF: that function; the status is whether QEMU did it
+plug_vfio()
+{
+	qmp_try 60 device_add "{\"driver\":\"vfio-pci\",\"id\":\"$1\",\"host\":\"$2\"}"
+}
+
+# plug NAME NUMBER BDF IOAT: both
+plug()
+{
+	plug_zpci "$1" "$2" "$4"
+	plug_vfio "$1" "$3" || fail "QEMU refused to plug $1: $REPLY"
+}
+
+# serve PORT COMMAND...: its output for each connection, its input from there
+serve()
+{
+	port=$1
+	shift
+	# A guest whose function is unplugged breaks off.
+	nc -ll -p "$port" -e "$@" 2>/dev/null &
+	PEERS="$PEERS $!"
+}
+
+# What the guest talks to by way of its network function
+peer_up()
+{
+	ip addr add $HOST/24 dev "$NET_PEER" 2>/dev/null
+	ip link set "$NET_PEER" up || fail "no peer in the host"
+	dd if=/dev/urandom of=/tmp/peer bs=1M count=$MIB 2>/dev/null
+	serve 5001 sha256sum
+	serve 5002 cat /tmp/peer
+	serve 5005 cat
+	before=$(pinned)
+}
+
+# The guest's network function comes up, and both sides get what the other sent.
+network()
+{
+	guest_does 60 net_up
+	guest_does 180 net_copy
+	grep -q "^got $(sha256sum </tmp/peer)" "$VM/output" ||
+		fail "what came over the network is not what the peer sent"
+}
+
+# What is on the disk is what the guest wrote there in the beginning.
+disk()
+{
+	guest_does 60 disk_check
+	grep -q "^$DISK_SUM " "$VM/output" ||
+		fail "what is on the disk is not what was written"
+}
+
+# The same work in each mode
+work()
+{
+	guest_does 60 disk_format
+	step "the guest partitioned and formatted the NVMe disk"
+	guest_does 180 "disk_copy $MIB"
+	DISK_SUM=$(cut -d' ' -f1 "$VM/output" | tail -n 1)
+	[ ${#DISK_SUM} = 64 ] || fail "no checksum of what is on the disk"
+	step "the guest wrote $MIB MiB to it, read them back and compared"
+	network
+	step "the guest sent $MIB MiB to the peer in the host, and got as many"
+	data "NVMe: $MIB MiB written and read back, sha256 $DISK_SUM"
+	data "network: $MIB MiB each way, sha256 of both compared"
+}
+
+# Nobody is served any more, and nothing stays pinned.
+all_given_back()
+{
+	# shellcheck disable=SC2086 # a list of process IDs
+	kill $PEERS 2>/dev/null
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		left=$(held)
+		[ "$left" != 0 ] || break
+		sleep 1
+	done
+	counter "frames still pinned in the end" "$left"
+	[ "$left" = 0 ] || fail "$left frames are still pinned"
+}

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+# Sourced by the main job: the host wants memory back from the guest during I/O.
+# What is pinned for DMA has to stay; the rest can go to a swap device.
+# shellcheck shell=dash
+
+# What the guest fills of its memory, in copies of the data that it compares with
+# in the end, and what the host wants back, MiB
+FILL=12
+WANT=96
+
+swap_on()
+{
+	[ "$(wc -l </proc/swaps)" = 1 ] || return 0
+	{ mkswap /dev/ram0 >/dev/null && swapon /dev/ram0; } || fail "no swap device"
+	awk -v need=$((WANT * 1024)) 'NR > 1 && $3 > need {found = 1}
+		END {exit !found}' /proc/swaps ||
+		fail "the swap device is too small: see ramdisk_size= of the host"
+}
+
+# QEMU's memory that is there, MiB
+resident()
+{
+	awk '/^VmRSS:/ {print int($2 / 1024)}' "/proc/$QEMU_PID/status"
+}
+
+# pressure PATH, as of "info zpci"
+pressure()
+{
+	swap_on
+	guest_does 120 "fill $FILL"
+	guest_does 120 "load_start disk_load"
+	pins=$(held)
+	has=$(resident)
+	# To look in vain at everything that is pinned, again and again, takes long.
+	limit=60
+	[ "$1" != direct ] || limit=10
+	start=$(cut -d" " -f1 /proc/uptime)
+	timeout $limit sh -c "echo ${WANT}M >$CGROUP/memory.reclaim" 2>/dev/null
+	end=$(cut -d" " -f1 /proc/uptime)
+	left=$(resident)
+	stayed=$(held)
+	writes=$(guest_says 60 "cat /tmp/writes")
+	guest_does 60 "wait_for 50 more_than /tmp/writes $writes"
+	guest_does 120 load_stop
+	guest_does 60 load_check
+	guest_does 180 fill_check
+	counter "MiB that QEMU has in memory" "$has"
+	counter "  of these given back under pressure" $((has - left))
+	counter "seconds of that pressure" "$(echo "$end $start" | awk '{print $1 - $2}')"
+	counter "frames pinned before it" "$pins"
+	counter "frames pinned after it" "$stayed"
+	[ "$stayed" -gt 0 ] || fail "nothing stayed pinned while a disk was in use"
+	if [ "$1" = direct ]; then
+		# What QEMU has for itself can go.
+		[ $((has - left)) -lt $((WANT / 3)) ] ||
+			fail "memory was given back that should be pinned"
+		step "the host wanted $WANT MiB of the guest's memory during I/O," \
+			"and got next to nothing: all of it is pinned"
+	else
+		[ $((has - left)) -gt $((WANT * 3 / 4)) ] ||
+			fail "the host can't have the guest's memory back"
+		step "the host wanted $WANT MiB of the guest's memory during I/O," \
+			"and got them; what was read and written was right"
+	fi
+}
