@@ -16,6 +16,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
+#include "qapi/error.h"
 #include "qemu/log.h"
 #include "qemu/timer.h"
 #include "cpu.h"
@@ -27,7 +28,9 @@
 #include "exec/exec-all.h"
 #include "exec/helper-proto.h"
 #include "hw/s390x/tod.h"
+#include "migration/blocker.h"
 #include "system/runstate.h"
+#include "tcg/tcg.h"
 
 /*
  * What a validity interception says in bits 0-15 of ipb: kvm/vsie.c,
@@ -35,12 +38,23 @@
  */
 #define SIE_VALIDITY_MODE       0x0001
 #define SIE_VALIDITY_SLS        0x0007
+#define SIE_VALIDITY_SCA_PREFIX 0x0011
+#define SIE_VALIDITY_SCA        0x0034
 #define SIE_VALIDITY_PREFIX     0x0037
+#define SIE_VALIDITY_SCA_LOW    0x0038
+#define SIE_VALIDITY_SCA_PAGE   0x003b
+#define SIE_VALIDITY_FAC        0x1090
+#define SIE_VALIDITY_GVRD       0x1310
 
 /* Prefix field of the state description: kvm/kvm-s390.h, GUEST_PREFIX_SHIFT */
 #define SIE_PREFIX_MASK         0x7fffe000
 #define SIE_MSO_MASK            (~0xfffffULL)
 #define SIE_FAC_ORIGIN          0x7ffffff8
+#define SIE_GVRD_ORIGIN         (~0x1ffULL)
+
+/* System control area: struct bsca_block in include/asm/kvm_host.h */
+#define SIE_SCA_ORIGIN          (~0xfULL)
+#define SIE_SCA_SIZE            2112
 
 /*
  * Timing facilities of the guest.  The host clock is that of the machine; the
@@ -79,6 +93,9 @@ static void sie_update_timers(CPUS390XState *env)
     const int64_t cputm = sie->cputm_end - time2tod(now);
     uint32_t events = 0;
 
+    /* A timer that expires from now on must not be forgotten. */
+    qatomic_set(&sie->timer_events, 0);
+
     if (tod > sie->ckc) {
         events |= SIE_TIMER_CKC;
     } else {
@@ -89,7 +106,9 @@ static void sie_update_timers(CPUS390XState *env)
     } else {
         sie_arm_timer(sie->cputm_timer, now, cputm);
     }
-    qatomic_set(&sie->timer_events, events);
+    if (events) {
+        qatomic_or(&sie->timer_events, events);
+    }
 }
 
 static uint32_t sie_enabled_timers(CPUS390XState *env)
@@ -161,14 +180,28 @@ void s390_sie_set_clock_comparator(CPUS390XState *env, uint64_t ckc)
     s390_sie_check_timers(env);
 }
 
+static void sie_set_validity(S390SieBlock *sd, uint16_t why)
+{
+    sd->ipa = 0;
+    sd->ipb = cpu_to_be32((uint32_t)why << 16);
+}
+
 /*
  * The facility list for STFLE of the guest; the caller has made sure that
  * there is one.  It is in host storage, below 2 GiB.
  */
-void s390_sie_facility_list(CPUS390XState *env, uint8_t *buf, size_t len)
+void s390_sie_facility_list(CPUS390XState *env, uint8_t *buf, size_t len,
+                            uintptr_t ra)
 {
-    address_space_read(env_cpu(env)->as, env->sie.fac & SIE_FAC_ORIGIN,
-                       MEMTXATTRS_UNSPECIFIED, buf, len);
+    CPUState *cs = env_cpu(env);
+
+    if (address_space_read(cs->as, env->sie.fac & SIE_FAC_ORIGIN,
+                           MEMTXATTRS_UNSPECIFIED, buf, len) != MEMTX_OK) {
+        sie_set_validity(env->sie.sd, SIE_VALIDITY_FAC);
+        env->sie.icptcode = SIE_ICPT_VALIDITY;
+        cs->exception_index = EXCP_SIE;
+        cpu_loop_exit_restore(cs, ra);
+    }
 }
 
 /*
@@ -199,6 +232,7 @@ static void sie_flush_tlb(CPUS390XState *env, bool all)
         .edat1 = sie->edat1,
         .edat2 = sie->edat2,
         .iep = sie->iep,
+        .hostprot = sie->ecb & SIE_ECB_HOSTPROTINT,
     };
     uint16_t idxmap = 0;
 
@@ -209,7 +243,7 @@ static void sie_flush_tlb(CPUS390XState *env, bool all)
         tag.mso != sie->tag.mso || tag.msl != sie->tag.msl ||
         tag.prefix != sie->tag.prefix || tag.cr0 != sie->tag.cr0 ||
         tag.edat1 != sie->tag.edat1 || tag.edat2 != sie->tag.edat2 ||
-        tag.iep != sie->tag.iep) {
+        tag.iep != sie->tag.iep || tag.hostprot != sie->tag.hostprot) {
         idxmap = MMU_SIE_IDXMAP;
     } else {
         if (env->cregs[1] != sie->tag.cr1) {
@@ -230,12 +264,49 @@ static void sie_flush_tlb(CPUS390XState *env, bool all)
     }
 }
 
-/* Returns 0, or what to tell in a validity interception. */
-static uint16_t sie_validate(const S390SieBlock *sd, uint32_t cpuflags)
+/*
+ * The machine does not use the system control area for anything as yet, but
+ * wants to find it in order.  All that is checked against is in one CPU's
+ * registers and in the size of storage, so there is no need to look twice.
+ */
+static uint16_t sie_validate_sca(CPUS390XState *env, const S390SieBlock *sd)
 {
-    const uint64_t mso = be64_to_cpu(sd->mso) & SIE_MSO_MASK;
-    const uint64_t msl = be64_to_cpu(sd->msl) | 0xfffff;
+    const uint64_t sca = ((uint64_t)be32_to_cpu(sd->scaoh) << 32 |
+                          be32_to_cpu(sd->scaol)) & SIE_SCA_ORIGIN;
+
+    if (!sca) {
+        return 0;
+    }
+    if (sca < 2 * TARGET_PAGE_SIZE) {
+        return SIE_VALIDITY_SCA_LOW;
+    }
+    if ((sca & ~0x1fffULL) == env->psa) {
+        return SIE_VALIDITY_SCA_PREFIX;
+    }
+    /* The extended one consists of several pages, and is aligned. */
+    if (!(sd->ecb2 & SIE_ECB2_ESCA) &&
+        (sca & ~TARGET_PAGE_MASK) > TARGET_PAGE_SIZE - SIE_SCA_SIZE) {
+        return SIE_VALIDITY_SCA_PAGE;
+    }
+    if (sca != env->sie.sca) {
+        if (!mmu_absolute_addr_valid(sca, true)) {
+            return SIE_VALIDITY_SCA;
+        }
+        env->sie.sca = sca;
+    }
+    return 0;
+}
+
+/*
+ * Returns 0, or what to tell in a validity interception.  The host's part of
+ * env->sie is in place.
+ */
+static uint16_t sie_validate(CPUS390XState *env, const S390SieBlock *sd,
+                             uint32_t cpuflags, uint64_t mso, uint64_t msl)
+{
     const uint64_t prefix = be32_to_cpu(sd->prefix) & SIE_PREFIX_MASK;
+    const uint64_t gvrd = be64_to_cpu(sd->gvrd) & SIE_GVRD_ORIGIN;
+    uint16_t why;
 
     if (!(cpuflags & SIE_CPUSTAT_ZARCH) ||
         (cpuflags & (SIE_CPUSTAT_RRF | SIE_CPUSTAT_MCDS)) ||
@@ -247,6 +318,22 @@ static uint16_t sie_validate(const S390SieBlock *sd, uint32_t cpuflags)
     }
     if (mso > msl || prefix + 0x1fff > msl - mso) {
         return SIE_VALIDITY_PREFIX;
+    }
+    /*
+     * The host sees to it that the first page can be stored into as long as
+     * the guest runs: kvm/vsie.c, map_prefix().
+     */
+    if (mmu_check_sie_prefix(env, mso + prefix)) {
+        return SIE_VALIDITY_PREFIX;
+    }
+    why = sie_validate_sca(env, sd);
+    if (why) {
+        return why;
+    }
+    /* Vector registers are left to the host, and nobody else knows them. */
+    if (gvrd && (be32_to_cpu(sd->eca) & SIE_ECA_VX) &&
+        !(be32_to_cpu(sd->ecd) & SIE_ECD_HOSTREGMGMT)) {
+        return SIE_VALIDITY_GVRD;
     }
     return 0;
 }
@@ -275,6 +362,7 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr, uint32_t ilen)
     S390SieState *sie = &env->sie;
     CPUState *cs = env_cpu(env);
     const bool host_per = sie_per(env);
+    uint64_t mso, msl;
     uint32_t cpuflags;
     uint16_t why;
     S390SieBlock *sd;
@@ -293,24 +381,33 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr, uint32_t ilen)
         tcg_s390_program_interrupt(env, PGM_ADDRESSING, ra);
     }
 
+    /* The host's state goes out of the way... */
+    memcpy(sie->host_cregs, env->cregs, sizeof(env->cregs));
+    sie->host_psa = env->psa;
+
     cpuflags = be32_to_cpu(qatomic_read(&sd->cpuflags));
-    why = sie_validate(sd, cpuflags);
+    if (cpuflags & SIE_CPUSTAT_SM) {
+        /* guest-storage-limit suppression */
+        mso = 0;
+        msl = UINT64_MAX;
+    } else {
+        mso = be64_to_cpu(sd->mso) & SIE_MSO_MASK;
+        msl = be64_to_cpu(sd->msl) | ~SIE_MSO_MASK;
+    }
+    why = sie_validate(env, sd, cpuflags, mso, msl);
     if (why) {
         sd->icptcode = SIE_ICPT_VALIDITY;
-        sd->ipb = cpu_to_be32((uint32_t)why << 16);
+        sie_set_validity(sd, why);
         sie_unmap(sd);
         env->psw.addr += ilen;
         return;
     }
 
-    /* The host's state goes out of the way... */
     sie->sd = sd;
     sie->sd_addr = addr;
     sie->host_ilen = ilen;
     sie->host_psw.mask = s390_cpu_get_psw_mask(env);
     sie->host_psw.addr = env->psw.addr;
-    memcpy(sie->host_cregs, env->cregs, sizeof(env->cregs));
-    sie->host_psa = env->psa;
     sie->host_gbea = env->gbea;
     sie->host_pp = env->pp;
     sie->host_todpr = env->todpr;
@@ -325,9 +422,10 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr, uint32_t ilen)
     sie->vx = sie->eca & SIE_ECA_VX;
     sie->edat1 = cpuflags & (SIE_CPUSTAT_GED | SIE_CPUSTAT_GED2);
     sie->edat2 = cpuflags & SIE_CPUSTAT_GED2;
+    sie->ecb = sd->ecb;
     sie->iep = sd->ecb2 & SIE_ECB2_IEP;
-    sie->mso = be64_to_cpu(sd->mso) & SIE_MSO_MASK;
-    sie->msl = be64_to_cpu(sd->msl);
+    sie->mso = mso;
+    sie->msl = msl;
     sie->per_enforced = cpuflags & SIE_CPUSTAT_P;
     sie->mmu_base = MMU_SIE_BASE;
     sie->active = true;
@@ -346,8 +444,8 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr, uint32_t ilen)
     sie->ckc = be64_to_cpu(sd->ckc);
     sie->cputm_end = time2tod(qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL)) +
                      be64_to_cpu(sd->cputm);
-    sie_update_timers(env);
     qatomic_set(&sie->recheck, 0);
+    sie_update_timers(env);
 
     /*
      * The CPU that ran the guest last.  The host stores a value that is no
@@ -476,10 +574,9 @@ void HELPER(sie_intercept)(CPUS390XState *env, uint32_t icptcode,
  * The host wants the guest to stop, or has an interruption for it that the
  * guest was not enabled for when it was entered; or a timer has expired.
  */
-void HELPER(sie_poll)(CPUS390XState *env)
+static bool sie_intervention(CPUS390XState *env)
 {
     S390SieState *sie = &env->sie;
-    CPUState *cs = env_cpu(env);
     const uint32_t cpuflags = be32_to_cpu(qatomic_read(&sie->sd->cpuflags));
 
     if (cpuflags & SIE_CPUSTAT_STOP_INT) {
@@ -495,6 +592,16 @@ void HELPER(sie_poll)(CPUS390XState *env)
         /* May turn out to be nothing, when there is a clock to look at. */
         sie->icptcode = SIE_ICPT_EXTINT;
     } else {
+        return false;
+    }
+    return true;
+}
+
+void HELPER(sie_poll)(CPUS390XState *env)
+{
+    CPUState *cs = env_cpu(env);
+
+    if (!sie_intervention(env)) {
         return;
     }
 
@@ -523,6 +630,47 @@ G_NORETURN void s390_sie_host_fault(CPUS390XState *env, uintptr_t ra)
 
     cs->exception_index = EXCP_SIE_FAULT;
     cpu_loop_exit_restore(cs, ra);
+}
+
+/*
+ * MOVE PAGE of a guest without DAT has failed because of the host's.  Unlike
+ * other instructions it leaves it to the host to make both pages accessible at
+ * once: kvm/vsie.c, vsie_handle_mvpg().  Returns if it is not one of those
+ * cases; then the host has an access exception.
+ */
+void s390_sie_partial_mvpg(CPUS390XState *env, uint64_t dst, uint64_t src,
+                           int r1, int r2, uintptr_t ra)
+{
+    S390SieState *sie = &env->sie;
+    S390SieBlock *sd = sie->sd;
+    CPUState *cs = env_cpu(env);
+    uint64_t pei_dst, pei_src;
+    uint8_t status = 0;
+
+    if ((env->psw.mask & PSW_MASK_DAT) ||
+        !mmu_sie_pei(env, dst, &pei_dst) || !mmu_sie_pei(env, src, &pei_src) ||
+        sie->fault_code == PGM_PROTECTION) {
+        return;
+    }
+
+    cpu_restore_state(cs, ra);
+    if (tcg_tb_lookup(ra)->cs_base) {
+        /* see HELPER(sie_intercept) */
+        status |= SIE_ICPTSTATUS_EXECUTE | env->int_pgm_ilen << 4;
+    }
+    if (env->per_perc_atmid & PER_CODE_EVENT_IFETCH) {
+        status |= SIE_ICPTSTATUS_PER_IFETCH;
+    }
+    sd->icptstatus = status;
+    sd->ipa = cpu_to_be16(0xb254);
+    sd->ipb = cpu_to_be32((r1 << 4 | r2) << 16);
+    sd->pei_dest = cpu_to_be64(pei_dst);
+    sd->pei_src = cpu_to_be64(pei_src);
+
+    env->psw.addr = wrap_address(env, env->psw.addr + env->int_pgm_ilen);
+    sie->icptcode = SIE_ICPT_PARTEXEC;
+    cs->exception_index = EXCP_SIE;
+    cpu_loop_exit(cs);
 }
 
 /*
@@ -560,7 +708,7 @@ static bool sie_lowcore_missing(CPUS390XState *env)
     if (r == SIE_HOST_FAULT) {
         sie_deliver_host_fault(env);
     } else {
-        env->sie.sd->ipb = cpu_to_be32((uint32_t)SIE_VALIDITY_PREFIX << 16);
+        sie_set_validity(env->sie.sd, SIE_VALIDITY_PREFIX);
         sie_intercept(env, SIE_ICPT_VALIDITY);
     }
     return true;
@@ -634,19 +782,51 @@ static void sie_intercept_program(CPUS390XState *env)
     sie_intercept(env, SIE_ICPT_PROGI);
 }
 
+/* Would the next specification exception be that of the new PSW? */
+static bool sie_program_new_psw_valid(CPUS390XState *env)
+{
+    uint64_t mask, addr;
+    LowCore *lowcore;
+
+    if (sie_find_lowcore(env)) {
+        /* That is found again, and dealt with. */
+        return true;
+    }
+    lowcore = cpu_map_lowcore_int(env);
+    mask = be64_to_cpu(lowcore->program_new_psw.mask);
+    addr = be64_to_cpu(lowcore->program_new_psw.addr);
+    cpu_unmap_lowcore_int(lowcore);
+
+    return !is_early_exception_psw(mask, addr) && !(addr & 1);
+}
+
+/* Is the program interruption to come to the host? */
+static bool sie_program_intercepted(CPUS390XState *env)
+{
+    const S390SieState *sie = &env->sie;
+
+    if (sie->ictl & SIE_ICTL_PINT) {
+        return true;
+    }
+    switch (env->int_pgm_code) {
+    case PGM_ADDRESSING:
+        return true;
+    case PGM_PROTECTION:
+        return !(sie->eca & SIE_ECA_PROTEXCI);
+    case PGM_SPECIFICATION:
+        /* A loop is for the host in any case: kvm/intercept.c, handle_prog() */
+        return !(sie->ecb & SIE_ECB_SPECI) || !sie_program_new_psw_valid(env);
+    default:
+        return false;
+    }
+}
+
 static void sie_program_interrupt(CPUS390XState *env)
 {
     S390SieState *sie = &env->sie;
     LowCore *lowcore;
 
-    /*
-     * Addressing exceptions always come to the host.  Specification exceptions
-     * are a matter of ECB_SPECI, but those that the new PSW causes come in any
-     * case, and the host is prepared for all: kvm/intercept.c, handle_prog().
-     */
-    if ((sie->ictl & SIE_ICTL_PINT) ||
-        env->int_pgm_code == PGM_ADDRESSING ||
-        env->int_pgm_code == PGM_SPECIFICATION) {
+    if (sie_program_intercepted(env)) {
         sie_intercept_program(env);
         return;
     }
@@ -733,6 +913,26 @@ static void sie_timer_interrupt(CPUS390XState *env)
 }
 
 /*
+ * The guest has loaded a PSW with which it would wait.  It does not, if
+ * something is due that this PSW enables it for.
+ */
+static void sie_wait(CPUS390XState *env)
+{
+    qatomic_set(&env->sie.recheck, 1);
+    if (sie_intervention(env)) {
+        if (env->sie.icptcode != SIE_ICPT_EXTINT) {
+            sie_intercept(env, env->sie.icptcode);
+            return;
+        }
+        sie_timer_interrupt(env);
+        if (!env->sie.active || !(env->psw.mask & PSW_MASK_WAIT)) {
+            return;
+        }
+    }
+    sie_intercept(env, SIE_ICPT_WAIT);
+}
+
+/*
  * The guest has stopped at something in the middle or at the end of a TB.
  * On return the CPU either goes on with the guest, or it is in the host; then
  * exception_index tells if there is an exception to be delivered there.
@@ -751,7 +951,9 @@ void s390_sie_do_interrupt(CPUState *cs)
             sie_deliver_host_fault(env);
             break;
         case EXCP_SIE:
-            if (env->sie.icptcode == SIE_ICPT_EXTINT) {
+            if (env->sie.icptcode == SIE_ICPT_WAIT) {
+                sie_wait(env);
+            } else if (env->sie.icptcode == SIE_ICPT_EXTINT) {
                 sie_timer_interrupt(env);
             } else {
                 sie_intercept(env, env->sie.icptcode);
@@ -773,15 +975,28 @@ void s390_sie_do_interrupt(CPUState *cs)
  * Neither the migration stream nor a snapshot has a place for a CPU in SIE,
  * and none is needed: it can leave at any time, as for an interruption, and
  * SIE is executed again when the machine goes on.  That has to come before the
- * last of storage is saved.  A debugger wants to see where the CPU really is.
+ * last of storage is saved.  A debugger wants to see where the CPU really is;
+ * there is no migration until the machine has gone on.
  */
 static void sie_vm_state_change(void *opaque, bool running, RunState state)
 {
     S390CPU *cpu = opaque;
+    S390SieState *sie = &cpu->env.sie;
 
-    if (!running && state != RUN_STATE_DEBUG) {
-        s390_sie_leave(&cpu->env);
+    if (running) {
+        migrate_del_blocker(&sie->blocker);
+        return;
     }
+    if (state == RUN_STATE_DEBUG && sie->active) {
+        error_setg(&sie->blocker, "CPU %u has been stopped by a debugger "
+                   "while it is in SIE; continue and stop the machine",
+                   cpu->env.core_id);
+        if (migrate_add_blocker_internal(&sie->blocker, NULL) == 0) {
+            return;
+        }
+        /* Migration has begun: that matters more than the debugger's view. */
+    }
+    s390_sie_leave(&cpu->env);
 }
 
 void s390_sie_realize(S390CPU *cpu)
@@ -805,4 +1020,5 @@ void s390_sie_finalize(S390CPU *cpu)
     if (sie->vmstate) {
         qemu_del_vm_change_state_handler(sie->vmstate);
     }
+    migrate_del_blocker(&sie->blocker);
 }

@@ -34,11 +34,13 @@ typedef struct S390SieBlock {
     uint8_t  pad_0x054[0x056 - 0x054];      /* 0x054 */
     uint16_t ipa;                           /* 0x056 */
     uint32_t ipb;                           /* 0x058 */
-    uint8_t  pad_0x05c[0x061 - 0x05c];      /* 0x05c */
+    uint32_t scaoh;                         /* 0x05c */
+    uint8_t  pad_0x060;                     /* 0x060 */
     uint8_t  ecb;                           /* 0x061 */
     uint8_t  ecb2;                          /* 0x062 */
     uint8_t  ecb3;                          /* 0x063 */
-    uint8_t  pad_0x064[0x06c - 0x064];      /* 0x064 */
+    uint32_t scaol;                         /* 0x064 */
+    uint8_t  pad_0x068[0x06c - 0x068];      /* 0x068 */
     uint32_t todpr;                         /* 0x06c */
     uint8_t  pad_0x070[0x080 - 0x070];      /* 0x070 */
     uint64_t mso;                           /* 0x080 */
@@ -48,12 +50,22 @@ typedef struct S390SieBlock {
     uint64_t gg14;                          /* 0x0a0 */
     uint64_t gg15;                          /* 0x0a8 */
     uint8_t  pad_0x0b0[0x0c0 - 0x0b0];      /* 0x0b0 */
-    uint32_t eiparams;                      /* 0x0c0 */
-    uint16_t extcpuaddr;                    /* 0x0c4 */
-    uint16_t eic;                           /* 0x0c6 */
-    uint32_t reserved_0x0c8;                /* 0x0c8 */
-    uint16_t pgmilc;                        /* 0x0cc */
-    uint16_t iprcc;                         /* 0x0ce */
+    union {
+        struct {
+            uint32_t eiparams;              /* 0x0c0 */
+            uint16_t extcpuaddr;            /* 0x0c4 */
+            uint16_t eic;                   /* 0x0c6 */
+        };
+        uint64_t pei_dest;                  /* 0x0c0 */
+    };
+    union {
+        struct {
+            uint32_t reserved_0x0c8;        /* 0x0c8 */
+            uint16_t pgmilc;                /* 0x0cc */
+            uint16_t iprcc;                 /* 0x0ce */
+        };
+        uint64_t pei_src;                   /* 0x0c8 */
+    };
     uint32_t dxc;                           /* 0x0d0 */
     uint16_t mcn;                           /* 0x0d4 */
     uint8_t  perc;                          /* 0x0d6 */
@@ -70,12 +82,16 @@ typedef struct S390SieBlock {
     uint64_t gbea;                          /* 0x180 */
     uint8_t  pad_0x188[0x1a0 - 0x188];      /* 0x188 */
     uint32_t fac;                           /* 0x1a0 */
-    uint8_t  pad_0x1a4[0x1de - 0x1a4];      /* 0x1a4 */
+    uint8_t  pad_0x1a4[0x1c8 - 0x1a4];      /* 0x1a4 */
+    uint32_t ecd;                           /* 0x1c8 */
+    uint8_t  pad_0x1cc[0x1de - 0x1cc];      /* 0x1cc */
     uint64_t pp;                            /* 0x1de */
-    uint8_t  pad_0x1e6[0x200 - 0x1e6];      /* 0x1e6 */
+    uint8_t  pad_0x1e6[0x1f8 - 0x1e6];      /* 0x1e6 */
+    uint64_t gvrd;                          /* 0x1f8 */
 } QEMU_PACKED S390SieBlock;
 QEMU_BUILD_BUG_ON(sizeof(S390SieBlock) != 512);
-QEMU_BUILD_BUG_ON(offsetof(S390SieBlock, pp) != 0x1de);
+QEMU_BUILD_BUG_ON(offsetof(S390SieBlock, tecmc) != 0x0e8);
+QEMU_BUILD_BUG_ON(offsetof(S390SieBlock, gvrd) != 0x1f8);
 
 /* cpuflags: state and intervention requests */
 #define SIE_CPUSTAT_STOP_INT        0x04000000
@@ -86,6 +102,7 @@ QEMU_BUILD_BUG_ON(offsetof(S390SieBlock, pp) != 0x1de);
 #define SIE_CPUSTAT_SLSR            0x00002000
 #define SIE_CPUSTAT_ZARCH           0x00000800
 #define SIE_CPUSTAT_MCDS            0x00000100
+#define SIE_CPUSTAT_SM              0x00000080
 #define SIE_CPUSTAT_GED2            0x00000010
 #define SIE_CPUSTAT_GED             0x00000004
 #define SIE_CPUSTAT_P               0x00000001
@@ -99,10 +116,16 @@ QEMU_BUILD_BUG_ON(offsetof(S390SieBlock, pp) != 0x1de);
 #define SIE_ICTL_LPSW               0x00400000
 #define SIE_ICTL_STCTL              0x00040000
 
-/* eca, ecb2: execution controls */
+/* eca, ecb, ecb2, ecd: execution controls */
 #define SIE_ECA_CEI                 0x80000000
+#define SIE_ECA_MVPGI               0x01000000
 #define SIE_ECA_VX                  0x00020000
+#define SIE_ECA_PROTEXCI            0x00002000
+#define SIE_ECB_SPECI               0x08
+#define SIE_ECB_HOSTPROTINT         0x02
 #define SIE_ECB2_IEP                0x20
+#define SIE_ECB2_ESCA               0x04
+#define SIE_ECD_HOSTREGMGMT         0x20000000
 
 /* icptcode: why SIE ended */
 #define SIE_ICPT_NONE               0x00
@@ -115,10 +138,18 @@ QEMU_BUILD_BUG_ON(offsetof(S390SieBlock, pp) != 0x1de);
 #define SIE_ICPT_VALIDITY           0x20
 #define SIE_ICPT_STOP               0x28
 #define SIE_ICPT_OPEREXC            0x2c
+#define SIE_ICPT_PARTEXEC           0x38
 
 /* icptstatus */
 #define SIE_ICPTSTATUS_EXECUTE      0x01    /* target of EXECUTE (RL) */
 #define SIE_ICPTSTATUS_PER_IFETCH   0x02    /* a PER fetch event applies, too */
+
+/*
+ * pei_dest, pei_src: the host's table entry that is in the way of an operand of
+ * MOVE PAGE, or would be the next to look at; kvm/gaccess.h
+ */
+#define SIE_PEI_DAT_PROT            0x2     /* protected by a higher table */
+#define SIE_PEI_NOT_PTE             0x4     /* not of a page table */
 
 /*
  * Internal "program interruption code": the access failed in the translation
@@ -150,6 +181,7 @@ typedef struct S390SieTlbTag {
     bool edat1;
     bool edat2;
     bool iep;
+    bool hostprot;
 } S390SieTlbTag;
 
 /*
@@ -176,14 +208,16 @@ typedef struct S390SieState {
 
     S390SieBlock *sd;           /* mapped state description */
     hwaddr sd_addr;
+    uint64_t sca;               /* system control area that was found good */
     uint32_t host_ilen;         /* length of the SIE instruction */
     uint32_t ictl;
     uint32_t lctl;
     uint32_t eca;
     uint32_t fac;
+    uint8_t ecb;
 
     uint64_t mso;
-    uint64_t msl;
+    uint64_t msl;               /* the last byte */
     bool edat1;                 /* DAT facilities of the guest */
     bool edat2;
     bool iep;
@@ -223,6 +257,7 @@ typedef struct S390SieState {
     S390SieTlbTag tag;
 
     VMChangeStateEntry *vmstate;
+    Error *blocker;             /* of migration, while a debugger looks on */
 } S390SieState;
 
 #endif /* TARGET_S390X_TCG_SIE_H */
