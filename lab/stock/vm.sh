@@ -46,20 +46,34 @@ fail()
 # in $REPLY, those before it are printed. Fails when QEMU has ended, too.
 answer()
 {
-	answer_limit=$(($(cut -d. -f1 /proc/uptime) + $2))
-	while [ "$(cut -d. -f1 /proc/uptime)" -lt "$answer_limit" ]; do
-		if ! IFS= read -r -t 2 REPLY <&"$1"; then
-			# A zombie has no program any more.
-			[ -e "/proc/$QEMU_PID/exe" ] || return 1
-			continue
-		fi
+	# A read with a time limit of its own would drop what it has of a line when
+	# the time is over. So it waits for ever, and this ends it.
+	answer_end="@@@ $1 $2 $(cat /proc/sys/kernel/random/uuid)"
+	{
+		answer_left=$2
+		while [ "$answer_left" -gt 0 ] && [ -e "/proc/$QEMU_PID/exe" ]; do
+			sleep 1
+			answer_left=$((answer_left - 1))
+		done
+		echo "$answer_end"
+	} >&"$1" &
+	answer_watch=$!
+	answer_status=1
+	while IFS= read -r REPLY <&"$1"; do
 		# shellcheck disable=SC2254 # a pattern
 		case $REPLY in
-		$3) return 0 ;;
+		"$answer_end") break ;;
+		"@@@ "*) ;;
+		$3)
+			answer_status=0
+			break
+			;;
+		*) printf '%s\n' "$REPLY" ;;
 		esac
-		printf '%s\n' "$REPLY"
 	done
-	return 1
+	kill $answer_watch 2>/dev/null
+	wait $answer_watch 2>/dev/null
+	return $answer_status
 }
 
 # guest SECONDS COMMAND: run it in the guest, print its output; its exit status
