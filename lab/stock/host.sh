@@ -8,11 +8,6 @@
 HOST=10.7.0.1
 MIB=8
 
-# Say what the lines of a report say: what was done, a number, what was moved.
-step() { echo "# step $*" >&3; }
-counter() { echo "# counter $1 = $2" >&3; }
-data() { echo "# data $*" >&3; }
-
 # Frames that are pinned in the host for DMA, by whoever
 pinned()
 {
@@ -132,16 +127,24 @@ work()
 	data "network: $MIB MiB each way, sha256 of both compared"
 }
 
+# A while after the last guest, nothing is pinned that was not before; $left is
+# what still is.
+given_back()
+{
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		left=$(held)
+		[ "$left" != 0 ] || return 0
+		sleep 1
+	done
+	return 1
+}
+
 # Nobody is served any more, and nothing stays pinned.
 all_given_back()
 {
 	# shellcheck disable=SC2086 # a list of process IDs
 	kill $PEERS 2>/dev/null
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		left=$(held)
-		[ "$left" != 0 ] || break
-		sleep 1
-	done
+	given_back
 	counter "frames still pinned in the end" "$left"
 	[ "$left" = 0 ] || fail "$left frames are still pinned"
 }

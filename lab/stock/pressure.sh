@@ -34,9 +34,9 @@ pressure()
 	# To look in vain at everything that is pinned, again and again, takes long.
 	limit=60
 	[ "$1" != direct ] || limit=10
-	start=$(cut -d" " -f1 /proc/uptime)
+	start=$(now)
 	timeout $limit sh -c "echo ${WANT}M >$CGROUP/memory.reclaim" 2>/dev/null
-	end=$(cut -d" " -f1 /proc/uptime)
+	pressure_time=$(since "$start")
 	left=$(resident)
 	stayed=$(held)
 	writes=$(guest_says 60 "cat /tmp/writes")
@@ -46,7 +46,7 @@ pressure()
 	guest_does 180 fill_check
 	counter "MiB that QEMU has in memory" "$has"
 	counter "  of these given back under pressure" $((has - left))
-	counter "seconds of that pressure" "$(echo "$end $start" | awk '{print $1 - $2}')"
+	counter "seconds of that pressure" "$pressure_time"
 	counter "frames pinned before it" "$pins"
 	counter "frames pinned after it" "$stayed"
 	[ "$stayed" -gt 0 ] || fail "nothing stayed pinned while a disk was in use"

@@ -23,6 +23,15 @@ say()
 	echo "# [$(cut -d. -f1 /proc/uptime) s] $*" >&3
 }
 
+# Say what the lines of a report say: what was done, a number, what was moved.
+step() { echo "# step $*" >&3; }
+counter() { echo "# counter $1 = $2" >&3; }
+data() { echo "# data $*" >&3; }
+
+# Seconds since the boot of the host, and since such a time
+now() { cut -d' ' -f1 /proc/uptime; }
+since() { echo "$(now) $1" | awk '{printf "%.2f\n", $1 - $2}'; }
+
 # fail TEXT: the reason, the ends of the logs, and no guest any more
 fail()
 {
