@@ -5,8 +5,8 @@
 
 # What the guest fills of its memory, in copies of the data that it compares with
 # in the end, and what the host wants back, MiB
-FILL=12
-WANT=96
+FILL=8
+WANT=64
 
 swap_on()
 {
@@ -33,7 +33,7 @@ pressure()
 	has=$(resident)
 	# To look in vain at everything that is pinned, again and again, takes long.
 	limit=60
-	[ "$1" != direct ] || limit=10
+	[ "$1" != direct ] || limit=5
 	start=$(now)
 	timeout $limit sh -c "echo ${WANT}M >$CGROUP/memory.reclaim" 2>/dev/null
 	pressure_time=$(since "$start")
@@ -52,7 +52,7 @@ pressure()
 	[ "$stayed" -gt 0 ] || fail "nothing stayed pinned while a disk was in use"
 	if [ "$1" = direct ]; then
 		# What QEMU has for itself can go.
-		[ $((has - left)) -lt $((WANT / 3)) ] ||
+		[ $((has - left)) -lt $((WANT / 2)) ] ||
 			fail "memory was given back that should be pinned"
 		step "the host wanted $WANT MiB of the guest's memory during I/O," \
 			"and got next to nothing: all of it is pinned"
