@@ -11,6 +11,9 @@ does not look, stand its directives:
   Maintainers: FRAGMENT           this patch also merges the lines of FRAGMENT
                                   into the sections of the tree's MAINTAINERS
 
+A whole file is kept as it is after the last patch. Where a later patch has hunks
+for it, the commit that adds the file takes it as it was before them.
+
   series.py tree    TARGET PRISTINE DEST   git tree: base + one commit a patch
   series.py overlay TARGET PRISTINE DEST   the same, but only touched files
   series.py mail    TARGET TREE OUT        mail-ready patches, cover letter
@@ -125,6 +128,11 @@ class Patch:
         """Paths of existing files that the diff needs."""
         return [old for old in re.findall(r"^--- a/(.*?)\t?$", self.diff, re.M)]
 
+    def apply(self, tree, *args):
+        """Have git apply the diff: 0 if that went well, and what git says."""
+        return git(tree, "apply", "--whitespace=nowarn", *args, "-", check=False,
+                   data=self.diff.encode("utf-8", "surrogateescape"))
+
 
 def patches(target, repo=REPO):
     folder = os.path.join(repo, "patches", target)
@@ -214,6 +222,20 @@ def commit(tree, who, message, extra=()):
         env=env)
 
 
+def add_whole(target, tree, inside, outside, later):
+    """The whole file as it was before the hunks that LATER patches have for it."""
+    copy_in(os.path.join(REPO, repo_path(target, inside, outside)),
+            os.path.join(tree, inside))
+    for patch in reversed(later):
+        if inside in patch.touches():
+            code, log = patch.apply(tree, "-R", f"--include={inside}")
+            if code:
+                raise Fail(f"{os.path.relpath(patch.path, REPO)}: its hunks for "
+                           f"{inside} can't be taken from the whole file. Edit "
+                           f"both, or use 'make refresh'.\n{log}")
+    git(tree, "add", "-f", inside)
+
+
 def make_tree(target, pristine, dest, slim):
     """A git tree at DEST: tag base, then one commit for each patch."""
     info = base_info(target)
@@ -239,11 +261,9 @@ def make_tree(target, pristine, dest, slim):
     commit(made, BASE_IDENT, f"Debian {info['package']} "
            + os.environ.get("BASE_VERSION", info["versions"].split()[0]) + "\n")
     git(made, "tag", "base")
-    for patch in series:
+    for number, patch in enumerate(series, 1):
         if patch.diff:
-            code, log = git(made, "apply", "--index", "--whitespace=nowarn",
-                            "-", check=False,
-                            data=patch.diff.encode("utf-8", "surrogateescape"))
+            code, log = patch.apply(made, "--index")
             if code:
                 raise Fail(
                     f"{os.path.relpath(patch.path, REPO)} does not apply to "
@@ -259,8 +279,7 @@ def make_tree(target, pristine, dest, slim):
                     os.path.lexists(os.path.join(pristine, inside))):
                 raise Fail(f"{patch.name}: New-file: {inside}: the base has "
                            "this file already")
-            copy_in(source, os.path.join(made, inside))
-            git(made, "add", "-f", inside)
+            add_whole(target, made, inside, outside, series[number:])
         if patch.maintainers:
             path = os.path.join(made, "MAINTAINERS")
             write(path, merge_maintainers(
@@ -337,6 +356,7 @@ def refresh(target, tree, into):
     out = []
     for sha in commits(tree):
         touched = names(sha + "^", sha)
+        staged = [p for p in touched if p in new & seen]
         directives = []
         for path in touched:
             if path in new and path not in seen:
@@ -353,6 +373,7 @@ def refresh(target, tree, into):
         if not directives and not kept:
             print(f"folded into the whole files: {subject}")
             continue
+        kept += staged
         diff = git(tree, "diff-tree", "-p", "--stat=72", "--no-renames",
                    "--no-color", "--no-ext-diff", "--abbrev=12", sha + "^",
                    sha, "--", *kept) if kept else ""
@@ -490,14 +511,13 @@ def layout(target):
 
 
 def list_files(target, kind):
-    paths = set()
+    new = set()
+    changed = set()
     for patch in patches(target):
-        if kind == "new":
-            paths.update(inside for inside, _ in patch.new)
-        else:
-            paths.update(patch.touches())
-            paths.update(["MAINTAINERS"] if patch.maintainers else [])
-    print("\n".join(sorted(paths)))
+        new.update(inside for inside, _ in patch.new)
+        changed.update(patch.touches())
+        changed.update(["MAINTAINERS"] if patch.maintainers else [])
+    print("\n".join(sorted(new if kind == "new" else changed - new)))
 
 
 def main(argv):
