@@ -16,14 +16,18 @@
 
 /*
  * The host: counts how often it has been started, copies the guest to where
- * its storage begins, and enters SIE again and again.  The guest counts, too.
+ * its storage begins, asks for alerts of what becomes pending for the guest,
+ * and enters SIE again and again.  The guest counts, too.
  */
 #define HOST            0x1000
-#define HOST_SIE        0x103c
+#define HOST_SIE        0x1044
 #define SIE_BLOCK       0x2000
 #define GUEST_CODE      0x3000
 #define HOST_CR1        0x3010
-#define IMAGE_SIZE      0x4000
+#define CHSC_PAGE       0x4000
+#define GISA            0x5000
+#define GIB             0x5020
+#define IMAGE_SIZE      0x6000
 #define STARTS          0x80000
 #define GUEST_STORAGE   0x100000
 #define GUEST_START     0x10000     /* in the storage of the guest */
@@ -41,6 +45,8 @@ static const uint8_t host_code[] = {
     0xc0, 0x41, 0x00, 0x10, 0x20, 0x00,     /* lgfi   r4,0x102000 */
     0xd7, 0x07, 0x40, 0x00, 0x40, 0x00,     /* xc     0(8,r4),0(r4) */
     0xeb, 0x11, 0x10, 0x10, 0x00, 0x2f,     /* lctlg  c1,c1,16(r1) */
+    0xa7, 0x59, 0x40, 0x00,                 /* lghi   r5,CHSC_PAGE */
+    0xb2, 0x5f, 0x00, 0x50,                 /* chsc   r5 */
     0xa7, 0xe9, 0x20, 0x00,                 /* lghi   r14,SIE_BLOCK */
     0xb2, 0x14, 0xe0, 0x00,                 /* sie    0(r14) */
     0xa7, 0xf4, 0xff, 0xfe,                 /* j      .-4 */
@@ -65,10 +71,17 @@ static char *write_image(void)
     memcpy(image + GUEST_CODE, guest_code, sizeof(guest_code));
     stq_be_p(image + HOST_CR1, 0x20);       /* virtual is real */
 
+    stl_be_p(image + CHSC_PAGE, 0x0fe00021); /* set GIB */
+    stw_be_p(image + CHSC_PAGE + 4, 1);
+    stl_be_p(image + CHSC_PAGE + 20, GIB);
+    stl_be_p(image + GISA, GISA);           /* on no list */
+
     stl_be_p(sd, 0x800);                    /* cpuflags: z/Architecture */
     stq_be_p(sd + 0x28, INT64_MAX);         /* CPU timer */
     stq_be_p(sd + 0x30, UINT64_MAX);        /* clock comparator */
+    stl_be_p(sd + 0x4c, 0x00200000);        /* eca: AIV, if there is */
     stw_be_p(sd + 0x52, 0xffff);            /* ihcpu: on no CPU yet */
+    stl_be_p(sd + 0x70, GISA | 1);          /* GISA of format 1 */
     stq_be_p(sd + 0x80, GUEST_STORAGE);     /* origin and limit of storage */
     stq_be_p(sd + 0x88, GUEST_STORAGE);
     stq_be_p(sd + 0x90, 0x180000000);       /* PSW: 64-bit mode */
@@ -141,7 +154,7 @@ static void assert_has_left(QTestState *qts)
     g_assert_cmpint(qtest_readb(qts, SIE_BLOCK + 0x50), ==, 0);
     g_assert_true(in_guest(qtest_readq(qts, SIE_BLOCK + 0x98)));
     regs = qtest_hmp(qts, "info registers");
-    g_assert_nonnull(strstr(regs, "addr 000000000000103c"));
+    g_assert_nonnull(strstr(regs, "addr 0000000000001044"));
 }
 
 static void qmp_ok(QTestState *qts, const char *command)
@@ -245,6 +258,66 @@ static void test_migrate(void)
     wait_migration(qts);
     wait_count(qts, count);
     g_assert_cmpuint(qtest_readq(qts, STARTS), ==, 1);
+
+    qtest_quit(qts);
+    unlink(stream);
+    unlink(image);
+}
+
+/*
+ * An interruption is pending that the guest is not enabled for, and that the
+ * host wants to know of.  It will soon; but it has to by the time when the
+ * machine stops, as nobody else knows of the alert that is due.
+ */
+static void assert_alert_at_stop(QTestState *qts)
+{
+    const uint64_t count = guest_counter(qts);
+
+    g_assert_cmphex(qtest_readl(qts, GIB), ==, 0);
+    qtest_writel(qts, GISA, GISA);
+    qtest_writel(qts, GISA + 4, 0x20000020);
+    wait_count(qts, count);
+    g_assert_cmphex(qtest_readl(qts, GIB), ==, 0);
+    qmp_ok(qts, "stop");
+    g_assert_cmphex(qtest_readl(qts, GIB), ==, GISA);
+    g_assert_cmphex(qtest_readl(qts, GISA), ==, 0);
+    g_assert_cmphex(qtest_readl(qts, GISA + 4), ==, 0x20000000);
+    qtest_writel(qts, GIB, 0);
+}
+
+static void test_alert(void)
+{
+    static const char command[] = "-accel tcg -cpu max,sie=on,sie-zpci=on "
+                                  "-nodefaults -kernel %s %s";
+    g_autofree char *image = write_image();
+    g_autofree char *stream = g_strconcat(image, ".stream", NULL);
+    g_autofree char *uri = g_strconcat("file:", stream, NULL);
+    QTestState *qts = qtest_initf(command, image, "");
+
+    wait_count(qts, 0);
+    assert_alert_at_stop(qts);
+    qmp_ok(qts, "cont");
+    assert_alert_at_stop(qts);
+
+    /* The machine at the other side knows where the GIB is. */
+    qtest_qmp_assert_success(qts, "{ 'execute': 'migrate', 'arguments': "
+                             "{ 'uri': %s } }", uri);
+    wait_migration(qts);
+    qtest_quit(qts);
+    qts = qtest_initf(command, image, "-incoming defer");
+    qtest_qmp_assert_success(qts, "{ 'execute': 'migrate-incoming', "
+                             "'arguments': { 'uri': %s } }", uri);
+    wait_migration(qts);
+    qmp_ok(qts, "cont");
+    assert_alert_at_stop(qts);
+    g_assert_cmpuint(qtest_readq(qts, STARTS), ==, 1);
+
+    /* One that has been reset does so when the host has told it again. */
+    qmp_ok(qts, "system_reset");
+    qmp_ok(qts, "cont");
+    wait_start(qts, 2);
+    wait_count(qts, 0);
+    assert_alert_at_stop(qts);
 
     qtest_quit(qts);
     unlink(stream);
@@ -461,6 +534,7 @@ int main(int argc, char **argv)
     qtest_add_func("/s390-sie/stop", test_stop);
     qtest_add_func("/s390-sie/reset", test_reset);
     qtest_add_func("/s390-sie/migrate", test_migrate);
+    qtest_add_func("/s390-sie/alert", test_alert);
     qtest_add_func("/s390-sie/gdb", test_gdb);
     qtest_add_func("/s390-sie/gdb-reset", test_gdb_reset);
 

@@ -27,6 +27,7 @@
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
 #include "exec/helper-proto.h"
+#include "exec/translation-block.h"
 #include "hw/s390x/tod.h"
 #include "migration/blocker.h"
 #include "system/runstate.h"
@@ -419,6 +420,9 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr, uint32_t ilen)
     sie->lctl = be16_to_cpu(sd->lctl);
     sie->eca = be32_to_cpu(sd->eca);
     sie->fac = be32_to_cpu(sd->fac);
+    sie->ecb2 = sd->ecb2;
+    sie->ecb3 = sd->ecb3;
+    s390_sie_aiv_enter(env, be32_to_cpu(sd->gd));
     sie->vx = sie->eca & SIE_ECA_VX;
     sie->edat1 = cpuflags & (SIE_CPUSTAT_GED | SIE_CPUSTAT_GED2);
     sie->edat2 = cpuflags & SIE_CPUSTAT_GED2;
@@ -519,6 +523,7 @@ static void sie_exit(CPUS390XState *env, uint8_t icptcode)
     if (guest_per || sie_per(env)) {
         s390_cpu_recompute_watchpoints(env_cpu(env));
     }
+    s390_sie_aiv_exit(env);
 }
 
 /* An interception completes SIE. */
@@ -591,6 +596,8 @@ static bool sie_intervention(CPUS390XState *env)
                (qatomic_read(&sie->timer_events) & sie_enabled_timers(env))) {
         /* May turn out to be nothing, when there is a clock to look at. */
         sie->icptcode = SIE_ICPT_EXTINT;
+    } else if (s390_sie_aiv_deliverable(env)) {
+        sie->icptcode = SIE_ICPT_GISA;
     } else {
         return false;
     }
@@ -912,6 +919,15 @@ static void sie_timer_interrupt(CPUS390XState *env)
     sie_intercept(env, SIE_ICPT_EXTINT);
 }
 
+/* An adapter interruption is, or was a moment ago, pending in the GISA. */
+static void sie_adapter_interrupt(CPUS390XState *env)
+{
+    if (s390_sie_aiv_deliverable(env) && !sie_lowcore_missing(env)) {
+        /* Does nothing, if another CPU has been faster. */
+        s390_sie_aiv_deliver(env);
+    }
+}
+
 /*
  * The guest has loaded a PSW with which it would wait.  It does not, if
  * something is due that this PSW enables it for.
@@ -919,13 +935,21 @@ static void sie_timer_interrupt(CPUS390XState *env)
 static void sie_wait(CPUS390XState *env)
 {
     qatomic_set(&env->sie.recheck, 1);
-    if (sie_intervention(env)) {
-        if (env->sie.icptcode != SIE_ICPT_EXTINT) {
+    while (sie_intervention(env)) {
+        switch (env->sie.icptcode) {
+        case SIE_ICPT_EXTINT:
+            sie_timer_interrupt(env);
+            break;
+        case SIE_ICPT_GISA:
+            sie_adapter_interrupt(env);
+            break;
+        default:
             sie_intercept(env, env->sie.icptcode);
             return;
         }
-        sie_timer_interrupt(env);
-        if (!env->sie.active || !(env->psw.mask & PSW_MASK_WAIT)) {
+        /* The PSW of an interruption may be a wait again, or invalid. */
+        if (!env->sie.active || !(env->psw.mask & PSW_MASK_WAIT) ||
+            env_cpu(env)->exception_index != -1) {
             return;
         }
     }
@@ -955,6 +979,8 @@ void s390_sie_do_interrupt(CPUState *cs)
                 sie_wait(env);
             } else if (env->sie.icptcode == SIE_ICPT_EXTINT) {
                 sie_timer_interrupt(env);
+            } else if (env->sie.icptcode == SIE_ICPT_GISA) {
+                sie_adapter_interrupt(env);
             } else {
                 sie_intercept(env, env->sie.icptcode);
             }
@@ -1009,6 +1035,14 @@ void s390_sie_realize(S390CPU *cpu)
     sie->ckc_timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, sie_ckc_timer, cpu);
     sie->cputm_timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, sie_cputm_timer, cpu);
     sie->vmstate = qemu_add_vm_change_state_handler(sie_vm_state_change, cpu);
+
+    if (test_bit(S390_FEAT_SIE_AIV, cpu->model->features)) {
+        /*
+         * The machine changes interruption areas and indicators outside of
+         * the CPUs' threads: even a single CPU is not alone with them.
+         */
+        tcg_cflags_set(CPU(cpu), CF_PARALLEL);
+    }
 }
 
 void s390_sie_finalize(S390CPU *cpu)

@@ -42,7 +42,8 @@ typedef struct S390SieBlock {
     uint32_t scaol;                         /* 0x064 */
     uint8_t  pad_0x068[0x06c - 0x068];      /* 0x068 */
     uint32_t todpr;                         /* 0x06c */
-    uint8_t  pad_0x070[0x080 - 0x070];      /* 0x070 */
+    uint32_t gd;                            /* 0x070 */
+    uint8_t  pad_0x074[0x080 - 0x074];      /* 0x074 */
     uint64_t mso;                           /* 0x080 */
     uint64_t msl;                           /* 0x088 */
     uint64_t gpsw_mask;                     /* 0x090 */
@@ -116,15 +117,19 @@ QEMU_BUILD_BUG_ON(offsetof(S390SieBlock, gvrd) != 0x1f8);
 #define SIE_ICTL_LPSW               0x00400000
 #define SIE_ICTL_STCTL              0x00040000
 
-/* eca, ecb, ecb2, ecd: execution controls */
+/* eca, ecb, ecb2, ecb3, ecd: execution controls */
 #define SIE_ECA_CEI                 0x80000000
 #define SIE_ECA_MVPGI               0x01000000
+#define SIE_ECA_AIV                 0x00200000
 #define SIE_ECA_VX                  0x00020000
 #define SIE_ECA_PROTEXCI            0x00002000
 #define SIE_ECB_SPECI               0x08
 #define SIE_ECB_HOSTPROTINT         0x02
 #define SIE_ECB2_IEP                0x20
 #define SIE_ECB2_ESCA               0x04
+#define SIE_ECB2_ZPCI_LSI           0x02
+#define SIE_ECB3_AISI               0x20
+#define SIE_ECB3_AISII              0x10
 #define SIE_ECD_HOSTREGMGMT         0x20000000
 
 /* icptcode: why SIE ended */
@@ -139,6 +144,8 @@ QEMU_BUILD_BUG_ON(offsetof(S390SieBlock, gvrd) != 0x1f8);
 #define SIE_ICPT_STOP               0x28
 #define SIE_ICPT_OPEREXC            0x2c
 #define SIE_ICPT_PARTEXEC           0x38
+/* Internal, nothing that a host gets to see: look at the GISA, see sie_aiv.c */
+#define SIE_ICPT_GISA               0xff
 
 /* icptstatus */
 #define SIE_ICPTSTATUS_EXECUTE      0x01    /* target of EXECUTE (RL) */
@@ -215,6 +222,16 @@ typedef struct S390SieState {
     uint32_t eca;
     uint32_t fac;
     uint8_t ecb;
+
+    /*
+     * Adapter interruptions: sie_aiv.c.  The designation of the GISA is there
+     * without AIV, too; while AIV is off the GISA is one without interruptions.
+     */
+    uint32_t gd;
+    uint32_t gisa_origin;       /* with AIV, else 0; other CPUs look at it */
+    struct S390Gisa *gisa;      /* mapped */
+    uint8_t ecb2;
+    uint8_t ecb3;
 
     uint64_t mso;
     uint64_t msl;               /* the last byte */
