@@ -148,6 +148,11 @@ def repo_path(target, inside, outside=None):
     return outside or conf["special"].get(inside) or conf["prefix"] + inside
 
 
+def foreign(target, outside):
+    """Is that file of the repository another target's?"""
+    return outside.split("/")[0] not in TARGETS[target]["roots"]
+
+
 def sections(text):
     """MAINTAINERS as [title, lines]; the first has the text before them."""
     out = [["", []]]
@@ -396,11 +401,17 @@ def refresh(target, tree, into):
         outside = mapping.get(path) or repo_path(target, path)
         keep.add(outside)
         dest = os.path.join(into, outside)
+        if foreign(target, outside):
+            if read(os.path.join(tree, path)) != read(dest):
+                print(f"left alone: {outside}, which the other series adds: "
+                      "edit it there, and make this tree anew")
+            continue
         if os.path.lexists(dest):
             os.unlink(dest)
         copy_in(os.path.join(tree, path), dest)
     for outside in set(mapping.values()) - keep:
-        if os.path.lexists(os.path.join(into, outside)):
+        if (not foreign(target, outside) and
+                os.path.lexists(os.path.join(into, outside))):
             os.unlink(os.path.join(into, outside))
     if special & seen:
         write(os.path.join(into, conf["maintainers"]), maintainers_fragment(

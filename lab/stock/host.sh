@@ -30,6 +30,14 @@ kvm_stat()
 	cat /sys/kernel/debug/kvm/*/"$1" 2>/dev/null | awk '{s += $1} END {print s + 0}'
 }
 
+# How often vCPUs of any VM left SIE, whatever the reason
+kvm_exits()
+{
+	find /sys/kernel/debug/kvm/*/ -maxdepth 1 -name 'exit_*' \
+		! -name exit_userspace -exec cat {} + 2>/dev/null |
+		awk '{s += $1} END {print s + 0}'
+}
+
 # What "info zpci" says of one number of both functions, added
 zpci_stat()
 {
@@ -44,16 +52,24 @@ on_path()
 		fail "not both functions are on the path \"$1\": $(hmp "info zpci")"
 }
 
-# devices IOAT: QEMU's arguments for both functions, in $DEVICES; those of a
-# vfio-pci device may be in $VFIO
+# interpreted HOW: for both functions, on or off
+interpreted()
+{
+	[ "$(hmp "info zpci" | grep -c "interpretation=$1")" = 2 ] ||
+		fail "interpretation is not $1 for both functions: $(hmp "info zpci")"
+}
+
+# devices IOAT: QEMU's arguments for both functions, in $DEVICES; those of a zpci or
+# vfio-pci device may be in $ZPCI and $VFIO
 devices()
 {
 	# shellcheck disable=SC2034 # for the jobs
-	DEVICES="-device zpci,uid=1,fid=1,target=nvme,id=znvme,ioat=$1
+	DEVICES="-device zpci,uid=1,fid=1,target=nvme,id=znvme,ioat=$1$ZPCI
 		-device vfio-pci,host=$ZPCI_BDF,id=nvme$VFIO
-		-device zpci,uid=2,fid=2,target=net,id=znet,ioat=$1
+		-device zpci,uid=2,fid=2,target=net,id=znet,ioat=$1$ZPCI
 		-device vfio-pci,host=$NET_BDF,id=net$VFIO"
 }
+ZPCI=
 VFIO=
 
 # plug_zpci NAME NUMBER IOAT: the zPCI device of a function that comes next

@@ -15,7 +15,11 @@
  * 2. A device is bound only while the function is open with this very VM, that
  *    is, between kvm_s390_pci_register_kvm() and kvm_s390_pci_unregister_kvm().
  * 3. Nothing that depends on the binding outlives it: unbinding deregisters the
- *    guest's I/O translation table.
+ *    guest's I/O translation table, and ends the forwarding of interruptions that
+ *    was registered by this device.
+ * 4. Interpretation and forwarding are states of the open function, not of the
+ *    device (pci.c). KVM_S390_ZPCI_OP acts on the same states, and the device
+ *    makes nothing of them but what user space asks for.
  *
  * Who owns what: the file of the KVM device owns struct kvm_s390_zpci_device
  * and holds a reference on the VM. The open VFIO device owns struct kvm_zdev,
@@ -29,7 +33,8 @@
  *   kvm_s390_zpci_device_unbind() before it frees kvm_zdev. The KVM device
  *   lives on unbound; its counters can still be read and it can be bound again.
  * - KVM device closed: kvm_s390_zpci_device_release() unbinds and frees it. The
- *   function stays open without I/O address translation by KVM.
+ *   function stays open without I/O address translation by KVM. Interpretation
+ *   stays as it is, for a switch would reset the function.
  * - Domain detached from the function while it stays open: the shadow empties
  *   itself (include/linux/s390_iommu_shadow.h). The table remains registered,
  *   but each RPCIT goes to user space, until it is deregistered.
@@ -42,6 +47,7 @@
  *   zdev->kzdev_lock -> kvm->lock -> kvm->arch.zpci_dev_lock
  *     -> locks of the shadow and the IOMMU core -> mmap_lock
  *   kvm->slots_lock -> kvm->arch.zpci_dev_lock
+ *   kvm->arch.zpci_dev_lock -> aift->aift_lock, zdev->ioat_lock
  *
  * kvm->arch.zpci_dev_lock protects the bindings in both directions. release is
  * called with kvm->lock held and must not take kzdev_lock. kzdev_list_lock is a
@@ -85,9 +91,14 @@ static void zpci_device_unbind(struct kvm_s390_zpci_device *zpci)
 {
 	lockdep_assert_held(&zpci->kvm->arch.zpci_dev_lock);
 
+	lockdep_assert_held(&zpci->kvm->lock);
+
 	if (!zpci->kzdev)
 		return;
 
+	/* Interruptions first: nothing is to be told of what the rest does */
+	if (zpci->kzdev->aif_owner == zpci)
+		kvm_s390_pci_aif_deregister(zpci->kzdev, true);
 	kvm_s390_ioat_deregister(zpci->ioat);
 	zpci->kzdev->zpci_device = NULL;
 	zpci->kzdev = NULL;
@@ -282,44 +293,140 @@ static int zpci_device_ioat_stats(struct kvm_s390_zpci_device *zpci,
 	return rc;
 }
 
-static int zpci_device_set_attr(struct kvm_device *kdev,
-				struct kvm_device_attr *attr)
+/* Guests whose memory or interruptions KVM does not know of are not served */
+static bool zpci_device_guest_known(struct kvm *kvm)
 {
-	void __user *arg = u64_to_user_ptr(attr->addr);
+	lockdep_assert_held(&kvm->lock);
 
-	if (attr->flags)
-		return -EINVAL;
-
-	switch (attr->group) {
-	case KVM_DEV_S390_ZPCI_BIND:
-		if (attr->attr == KVM_DEV_S390_ZPCI_BIND_VFIO)
-			return zpci_device_bind_vfio(kdev->private, arg);
-		break;
-	case KVM_DEV_S390_ZPCI_IOAT:
-		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_REG)
-			return zpci_device_ioat_reg(kdev->private, arg);
-		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_DEREG)
-			return arg ? -EINVAL :
-				     zpci_device_ioat_dereg(kdev->private);
-		break;
-	}
-
-	return -ENXIO;
+	return !kvm_is_ucontrol(kvm) && !kvm_s390_pv_is_protected(kvm);
 }
 
-static int zpci_device_get_attr(struct kvm_device *kdev,
-				struct kvm_device_attr *attr)
+static int zpci_device_interp_set(struct kvm_s390_zpci_device *zpci, bool on)
 {
-	void __user *arg = u64_to_user_ptr(attr->addr);
+	struct kvm *kvm = zpci->kvm;
+	int rc;
 
-	if (attr->flags)
+	mutex_lock(&kvm->lock);
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	if (!zpci->kzdev)
+		rc = -ENODEV;
+	else if (on && !zpci_device_guest_known(kvm))
+		rc = -EOPNOTSUPP;
+	else
+		rc = kvm_s390_pci_interp_set(zpci->kzdev, on);
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+	mutex_unlock(&kvm->lock);
+
+	return rc;
+}
+
+static int zpci_device_interp_state(struct kvm_s390_zpci_device *zpci,
+				    struct kvm_s390_zpci_interp __user *arg)
+{
+	struct kvm_s390_zpci_interp state = {};
+	struct kvm *kvm = zpci->kvm;
+	int rc = -ENODEV;
+
+	/* kvm->lock: neither is changed by who switches interpretation */
+	mutex_lock(&kvm->lock);
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	if (zpci->kzdev) {
+		if (zpci->kzdev->zdev->gisa)
+			state.flags |= KVM_S390_ZPCI_INTERP_IS_ON;
+		state.fh = zpci->kzdev->zdev->fh;
+		rc = 0;
+	}
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+	mutex_unlock(&kvm->lock);
+
+	if (!rc && copy_to_user(arg, &state, sizeof(state)))
+		rc = -EFAULT;
+
+	return rc;
+}
+
+static int zpci_device_aif_reg(struct kvm_s390_zpci_device *zpci,
+			       const struct kvm_s390_zpci_aif __user *arg)
+{
+	struct kvm_s390_zpci_aif args;
+	struct kvm_s390_pci_aif aif;
+	struct kvm *kvm = zpci->kvm;
+	int rc;
+
+	if (copy_from_user(&args, arg, sizeof(args)))
+		return -EFAULT;
+	if (args.flags & ~(KVM_S390_ZPCI_AIF_HOST | KVM_S390_ZPCI_AIF_SUMMARY) ||
+	    memchr_inv(args.reserved0, 0, sizeof(args.reserved0)) ||
+	    memchr_inv(args.reserved, 0, sizeof(args.reserved)))
+		return -EINVAL;
+	if (!(args.flags & KVM_S390_ZPCI_AIF_SUMMARY) && (args.sb || args.sbo))
 		return -EINVAL;
 
-	if (attr->group == KVM_DEV_S390_ZPCI_IOAT &&
-	    attr->attr == KVM_DEV_S390_ZPCI_IOAT_STATS)
-		return zpci_device_ioat_stats(kdev->private, arg);
+	aif = (struct kvm_s390_pci_aif) {
+		.ibv = args.ibv,
+		.sb = args.sb,
+		.noi = args.noi,
+		.isc = args.isc,
+		.ibvo = args.ibvo,
+		.sbo = args.sbo,
+		.summary = args.flags & KVM_S390_ZPCI_AIF_SUMMARY,
+		.host = args.flags & KVM_S390_ZPCI_AIF_HOST,
+	};
 
-	return -ENXIO;
+	mutex_lock(&kvm->lock);
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	if (!zpci->kzdev) {
+		rc = -ENODEV;
+	} else if (!zpci_device_guest_known(kvm)) {
+		rc = -EOPNOTSUPP;
+	} else {
+		rc = kvm_s390_pci_aif_register(zpci->kzdev, &aif);
+		if (!rc)
+			zpci->kzdev->aif_owner = zpci;
+	}
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+	mutex_unlock(&kvm->lock);
+
+	return rc;
+}
+
+static int zpci_device_aif_dereg(struct kvm_s390_zpci_device *zpci)
+{
+	struct kvm *kvm = zpci->kvm;
+	int rc = -ENOENT;
+
+	mutex_lock(&kvm->lock);
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	if (zpci->kzdev)
+		rc = kvm_s390_pci_aif_deregister(zpci->kzdev, false);
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+	mutex_unlock(&kvm->lock);
+
+	return rc;
+}
+
+static int zpci_device_aif_stats(struct kvm_s390_zpci_device *zpci,
+				 struct kvm_s390_zpci_aif_stats __user *arg)
+{
+	struct kvm_s390_zpci_aif_stats stats = {};
+	struct kvm *kvm = zpci->kvm;
+	int rc = -ENODEV;
+
+	mutex_lock(&kvm->lock);
+	mutex_lock(&kvm->arch.zpci_dev_lock);
+	if (zpci->kzdev) {
+		if (zpci->kzdev->fib.fmt0.aibv)
+			stats.flags |= KVM_S390_ZPCI_AIF_IS_REG;
+		stats.forwarded = kvm_s390_pci_aif_forwarded(zpci->kzdev);
+		rc = 0;
+	}
+	mutex_unlock(&kvm->arch.zpci_dev_lock);
+	mutex_unlock(&kvm->lock);
+
+	if (!rc && copy_to_user(arg, &stats, sizeof(stats)))
+		rc = -EFAULT;
+
+	return rc;
 }
 
 static int zpci_device_has_attr(struct kvm_device *kdev,
@@ -340,6 +447,97 @@ static int zpci_device_has_attr(struct kvm_device *kdev,
 		case KVM_DEV_S390_ZPCI_IOAT_STATS:
 			return 0;
 		}
+		break;
+	case KVM_DEV_S390_ZPCI_INTERP:
+		if (!kvm_s390_pci_interp_allowed())
+			break;
+		switch (attr->attr) {
+		case KVM_DEV_S390_ZPCI_INTERP_STATE:
+		case KVM_DEV_S390_ZPCI_INTERP_ON:
+		case KVM_DEV_S390_ZPCI_INTERP_OFF:
+			return 0;
+		}
+		break;
+	case KVM_DEV_S390_ZPCI_AIF:
+		if (!kvm_s390_pci_aif_allowed())
+			break;
+		switch (attr->attr) {
+		case KVM_DEV_S390_ZPCI_AIF_REG:
+		case KVM_DEV_S390_ZPCI_AIF_DEREG:
+		case KVM_DEV_S390_ZPCI_AIF_STATS:
+			return 0;
+		}
+		break;
+	}
+
+	return -ENXIO;
+}
+
+static int zpci_device_set_attr(struct kvm_device *kdev,
+				struct kvm_device_attr *attr)
+{
+	void __user *arg = u64_to_user_ptr(attr->addr);
+	int rc;
+
+	/* What this machine can't do is as unknown as what nobody knows */
+	rc = zpci_device_has_attr(kdev, attr);
+	if (rc)
+		return rc;
+
+	switch (attr->group) {
+	case KVM_DEV_S390_ZPCI_BIND:
+		if (attr->attr == KVM_DEV_S390_ZPCI_BIND_VFIO)
+			return zpci_device_bind_vfio(kdev->private, arg);
+		break;
+	case KVM_DEV_S390_ZPCI_IOAT:
+		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_REG)
+			return zpci_device_ioat_reg(kdev->private, arg);
+		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_DEREG)
+			return arg ? -EINVAL :
+				     zpci_device_ioat_dereg(kdev->private);
+		break;
+	case KVM_DEV_S390_ZPCI_INTERP:
+		if (attr->attr == KVM_DEV_S390_ZPCI_INTERP_ON)
+			return arg ? -EINVAL :
+				     zpci_device_interp_set(kdev->private, true);
+		if (attr->attr == KVM_DEV_S390_ZPCI_INTERP_OFF)
+			return arg ? -EINVAL :
+				     zpci_device_interp_set(kdev->private, false);
+		break;
+	case KVM_DEV_S390_ZPCI_AIF:
+		if (attr->attr == KVM_DEV_S390_ZPCI_AIF_REG)
+			return zpci_device_aif_reg(kdev->private, arg);
+		if (attr->attr == KVM_DEV_S390_ZPCI_AIF_DEREG)
+			return arg ? -EINVAL :
+				     zpci_device_aif_dereg(kdev->private);
+		break;
+	}
+
+	return -ENXIO;
+}
+
+static int zpci_device_get_attr(struct kvm_device *kdev,
+				struct kvm_device_attr *attr)
+{
+	void __user *arg = u64_to_user_ptr(attr->addr);
+	int rc;
+
+	rc = zpci_device_has_attr(kdev, attr);
+	if (rc)
+		return rc;
+
+	switch (attr->group) {
+	case KVM_DEV_S390_ZPCI_IOAT:
+		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_STATS)
+			return zpci_device_ioat_stats(kdev->private, arg);
+		break;
+	case KVM_DEV_S390_ZPCI_INTERP:
+		if (attr->attr == KVM_DEV_S390_ZPCI_INTERP_STATE)
+			return zpci_device_interp_state(kdev->private, arg);
+		break;
+	case KVM_DEV_S390_ZPCI_AIF:
+		if (attr->attr == KVM_DEV_S390_ZPCI_AIF_STATS)
+			return zpci_device_aif_stats(kdev->private, arg);
 		break;
 	}
 

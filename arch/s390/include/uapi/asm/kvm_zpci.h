@@ -15,6 +15,8 @@
  * KVM_CAP_S390_ZPCI_DEVICE: what the device can control on this host.
  */
 #define KVM_S390_ZPCI_CAP_IOAT		0x1
+#define KVM_S390_ZPCI_CAP_INTERP	0x2
+#define KVM_S390_ZPCI_CAP_AIF		0x4
 
 /* Group: the binding of the device to a function */
 #define KVM_DEV_S390_ZPCI_BIND		1
@@ -25,6 +27,18 @@
 #define   KVM_DEV_S390_ZPCI_IOAT_REG	1	/* set: kvm_s390_zpci_ioat */
 #define   KVM_DEV_S390_ZPCI_IOAT_DEREG	2	/* set: no payload */
 #define   KVM_DEV_S390_ZPCI_IOAT_STATS	3	/* get: kvm_s390_zpci_ioat_stats */
+
+/* Group: interpretation of loads and stores */
+#define KVM_DEV_S390_ZPCI_INTERP	3
+#define   KVM_DEV_S390_ZPCI_INTERP_STATE 1	/* get: kvm_s390_zpci_interp */
+#define   KVM_DEV_S390_ZPCI_INTERP_ON	2	/* set: no payload */
+#define   KVM_DEV_S390_ZPCI_INTERP_OFF	3	/* set: no payload */
+
+/* Group: adapter interruption forwarding (AIF) */
+#define KVM_DEV_S390_ZPCI_AIF		4
+#define   KVM_DEV_S390_ZPCI_AIF_REG	1	/* set: kvm_s390_zpci_aif */
+#define   KVM_DEV_S390_ZPCI_AIF_DEREG	2	/* set: no payload */
+#define   KVM_DEV_S390_ZPCI_AIF_STATS	3	/* get: kvm_s390_zpci_aif_stats */
 
 /**
  * struct kvm_s390_zpci_bind - bind a KVM device to a zPCI function
@@ -109,6 +123,77 @@ struct kvm_s390_zpci_ioat_stats {
 	__u64 user_host;
 	__u64 user_gone;
 	__u64 reserved[15];
+};
+
+/* Flag of struct kvm_s390_zpci_interp */
+#define KVM_S390_ZPCI_INTERP_IS_ON	0x1
+
+/**
+ * struct kvm_s390_zpci_interp - whether a function may be interpreted
+ * @flags: %KVM_S390_ZPCI_INTERP_IS_ON if it may
+ * @fh: the host's handle of the function, by which the guest must know it for
+ *	its loads and stores to be interpreted
+ * @reserved: zero
+ */
+struct kvm_s390_zpci_interp {
+	__u32 flags;
+	__u32 fh;
+	__u64 reserved[3];
+};
+
+/* Flags of struct kvm_s390_zpci_aif */
+#define KVM_S390_ZPCI_AIF_HOST		0x1
+#define KVM_S390_ZPCI_AIF_SUMMARY	0x2
+
+/**
+ * struct kvm_s390_zpci_aif - forward the interruptions of a function
+ * @flags: %KVM_S390_ZPCI_AIF_HOST if the host is to be interrupted and to
+ *	forward each interruption, %KVM_S390_ZPCI_AIF_SUMMARY if there is a
+ *	summary bit; no other flag is defined
+ * @noi: number of interruptions, at least 1
+ * @ibv: guest address of the interruption bit vector, doubleword aligned. From
+ *	its first doubleword to the one with the last bit it must lie in a page
+ * @sb: guest address of the doubleword with the summary bit, doubleword aligned,
+ *	or zero if there is none
+ * @isc: guest interruption subclass, 0 to 7
+ * @ibvo: number of the first interruption bit in the vector, 0 to 63
+ * @sbo: number of the summary bit in its doubleword, 0 to 63, or zero if there
+ *	is none
+ * @reserved0: must be zero
+ * @reserved: must be zero
+ *
+ * The fields are those of the function information block (FIB) of MPCIFC,
+ * function 2 (register adapter interruptions).
+ */
+struct kvm_s390_zpci_aif {
+	__u32 flags;
+	__u32 noi;
+	__u64 ibv;
+	__u64 sb;
+	__u8 isc;
+	__u8 ibvo;
+	__u8 sbo;
+	__u8 reserved0[5];
+	__u64 reserved[4];
+};
+
+/* Flags of struct kvm_s390_zpci_aif_stats */
+#define KVM_S390_ZPCI_AIF_IS_REG	0x1
+
+/**
+ * struct kvm_s390_zpci_aif_stats - what became of a function's interruptions
+ * @flags: %KVM_S390_ZPCI_AIF_IS_REG if they are forwarded, by whichever
+ *	interface that was asked for
+ * @reserved0: zero
+ * @forwarded: interruptions that the host made pending for the guest since the
+ *	VFIO device was opened; those that the machine delivered don't count
+ * @reserved: zero
+ */
+struct kvm_s390_zpci_aif_stats {
+	__u32 flags;
+	__u32 reserved0;
+	__u64 forwarded;
+	__u64 reserved[6];
 };
 
 #endif /* __ASM_S390_KVM_ZPCI_H */

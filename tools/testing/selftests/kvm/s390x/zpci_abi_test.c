@@ -28,6 +28,10 @@
 static_assert(sizeof(struct kvm_s390_zpci_bind) == 32, "size of bind");
 static_assert(sizeof(struct kvm_s390_zpci_ioat) == 64, "size of ioat");
 static_assert(sizeof(struct kvm_s390_zpci_ioat_stats) == 256, "size of stats");
+static_assert(sizeof(struct kvm_s390_zpci_interp) == 32, "size of interp");
+static_assert(sizeof(struct kvm_s390_zpci_aif) == 64, "size of aif");
+static_assert(sizeof(struct kvm_s390_zpci_aif_stats) == 64, "size of AIF stats");
+static_assert(sizeof(struct vfio_device_info_cap_zpci_interp) == 24, "size of cap");
 
 /* A page with nothing mapped on either side: who goes too far gets a fault. */
 static void *lone_page(void)
@@ -405,9 +409,24 @@ TEST_F(zpci_abi, reserved_bytes)
 	EXPECT_EQ(0, do_register(m, &i));
 }
 
+/* What this machine can't do is unknown. */
+static bool has_group(u32 group)
+{
+	int caps = kvm_check_cap(KVM_CAP_S390_ZPCI_DEVICE);
+
+	return caps & (group == KVM_DEV_S390_ZPCI_AIF ? KVM_S390_ZPCI_CAP_AIF :
+							KVM_S390_ZPCI_CAP_INTERP);
+}
+
 static bool known(u32 group, u64 attr)
 {
 	switch (group) {
+	case KVM_DEV_S390_ZPCI_INTERP:
+		return attr >= KVM_DEV_S390_ZPCI_INTERP_STATE &&
+		       attr <= KVM_DEV_S390_ZPCI_INTERP_OFF && has_group(group);
+	case KVM_DEV_S390_ZPCI_AIF:
+		return attr >= KVM_DEV_S390_ZPCI_AIF_REG &&
+		       attr <= KVM_DEV_S390_ZPCI_AIF_STATS && has_group(group);
 	case KVM_DEV_S390_ZPCI_BIND:
 		return attr == KVM_DEV_S390_ZPCI_BIND_VFIO;
 	case KVM_DEV_S390_ZPCI_IOAT:
@@ -441,7 +460,9 @@ static const char *is_unknown(struct zpci_vm *m, u32 group, u64 attr)
 
 TEST_F(zpci_abi, unknown_attributes)
 {
-	static const u32 groups[] = { 0, 1, 2, 3, 4, 0xffff, 1U << 31, ~0U };
+	static const u32 groups[] = {
+		0, 1, 2, 3, 4, 5, 0xffff, 1U << 31, ~0U
+	};
 	struct zpci_vm *m = &self->m;
 	int g, n;
 
@@ -462,9 +483,244 @@ TEST_F(zpci_abi, unknown_attributes)
 	}
 	for (n = 0; n < 256; n++)
 		ASSERT_WORKS(is_unknown(m, n, KVM_DEV_S390_ZPCI_IOAT_REG));
-	for (n = 2; n < 32; n++)
+	for (n = 3; n < 32; n++)
 		ASSERT_WORKS(is_unknown(m, 1U << n | KVM_DEV_S390_ZPCI_IOAT,
 					KVM_DEV_S390_ZPCI_IOAT_REG));
+}
+
+/*
+ * Interpretation and forwarding. What is expected on a machine that has it is
+ * ENXIO on all others, whatever the payload is.
+ */
+static int expect(u32 group, int err)
+{
+	return has_group(group) ? err : ENXIO;
+}
+
+static int set_aif(struct zpci_vm *m, const void *payload)
+{
+	return call(m, SET, 0, KVM_DEV_S390_ZPCI_AIF, KVM_DEV_S390_ZPCI_AIF_REG,
+		    payload);
+}
+
+TEST_F(zpci_abi, size_of_aif)
+{
+	const struct kvm_s390_zpci_aif aif = zpci_vm_aif();
+	struct zpci_vm *m = &self->m;
+	size_t missing;
+	void *at;
+
+	ASSERT_EQ(0, zpci_vm_bind(m));
+	for (missing = 1; missing <= sizeof(aif); missing++) {
+		at = at_end(self->page, &aif, sizeof(aif), missing);
+		ASSERT_EQ(expect(KVM_DEV_S390_ZPCI_AIF, EFAULT), set_aif(m, at)) {
+			TH_LOG("%zu bytes missing at the end", missing);
+		}
+		at = self->page - missing;
+		ASSERT_EQ(expect(KVM_DEV_S390_ZPCI_AIF, EFAULT), set_aif(m, at)) {
+			TH_LOG("%zu bytes missing at the start", missing);
+		}
+	}
+	at = at_end(self->page, &aif, sizeof(aif), 0);
+	ASSERT_EQ(0, mprotect(self->page, PAGE_SIZE, PROT_READ));
+	EXPECT_EQ(expect(KVM_DEV_S390_ZPCI_AIF, 0), set_aif(m, at));
+	EXPECT_EQ(expect(KVM_DEV_S390_ZPCI_AIF, 0), zpci_vm_aif_deregister(m));
+}
+
+/* What is read: exactly so much is written, all of it, and nothing else. */
+static const char *sweep_get(struct zpci_vm *m, u32 group, u64 attr, u8 *page,
+			     size_t size)
+{
+	static char text[80];
+	size_t missing, i;
+	int want, err;
+
+	for (missing = 0; missing <= size; missing++) {
+		want = expect(group, missing ? EFAULT : 0);
+		err = call(m, GET, 0, group, attr,
+			   page + PAGE_SIZE - size + missing);
+		if (err == want && missing)
+			err = call(m, GET, 0, group, attr, page - missing);
+		if (err == want)
+			continue;
+		snprintf(text, sizeof(text), "%zu bytes missing: %s", missing,
+			 strerror(err));
+		return text;
+	}
+
+	memset(page, 0xaa, PAGE_SIZE);
+	if (call(m, GET, 0, group, attr, page + 1024) != expect(group, 0))
+		return "not what it was";
+	for (i = 0; i < PAGE_SIZE; i++) {
+		if (i >= 1024 && i < 1024 + size && has_group(group))
+			continue;
+		if (page[i] != 0xaa)
+			return "a byte outside was written to";
+	}
+	/* The second half of each is reserved */
+	for (i = 1024 + size / 2; has_group(group) && i < 1024 + size; i++) {
+		if (page[i])
+			return "a reserved byte was not written to";
+	}
+	return NULL;
+}
+
+TEST_F(zpci_abi, size_of_interp_state)
+{
+	ASSERT_EQ(0, zpci_vm_bind(&self->m));
+	ASSERT_WORKS(sweep_get(&self->m, KVM_DEV_S390_ZPCI_INTERP,
+			       KVM_DEV_S390_ZPCI_INTERP_STATE, self->page,
+			       sizeof(struct kvm_s390_zpci_interp)));
+}
+
+TEST_F(zpci_abi, size_of_aif_stats)
+{
+	ASSERT_EQ(0, zpci_vm_bind(&self->m));
+	ASSERT_WORKS(sweep_get(&self->m, KVM_DEV_S390_ZPCI_AIF,
+			       KVM_DEV_S390_ZPCI_AIF_STATS, self->page,
+			       sizeof(struct kvm_s390_zpci_aif_stats)));
+}
+
+TEST_F(zpci_abi, aif_flags_and_reserved)
+{
+	struct kvm_s390_zpci_aif aif = zpci_vm_aif();
+	const u32 group = KVM_DEV_S390_ZPCI_AIF;
+	struct zpci_vm *m = &self->m;
+	u64 attr;
+	u32 bit;
+	int n;
+
+	ASSERT_EQ(0, zpci_vm_bind(m));
+	for (bit = 1; bit; bit <<= 1) {
+		/* The flags of the request come before all. */
+		for (attr = 0; attr < 4; attr++) {
+			EXPECT_EQ(EINVAL, call(m, SET, bit, group, attr, NULL));
+			EXPECT_EQ(EINVAL, call(m, GET, bit, group, attr, NULL));
+			EXPECT_EQ(EINVAL, call(m, HAS, bit, group, attr, NULL));
+		}
+		if (bit & (KVM_S390_ZPCI_AIF_HOST | KVM_S390_ZPCI_AIF_SUMMARY))
+			continue;
+		aif.flags |= bit;
+		EXPECT_EQ(expect(group, EINVAL), set_aif(m, &aif)) {
+			TH_LOG("flag 0x%x", bit);
+		}
+		aif.flags &= ~bit;
+	}
+	for (n = 0; n < sizeof(aif.reserved0); n++) {
+		aif.reserved0[n] = 1 << n % 8;
+		EXPECT_EQ(expect(group, EINVAL), set_aif(m, &aif)) {
+			TH_LOG("reserved0: byte %d", n);
+		}
+		aif.reserved0[n] = 0;
+	}
+	for (n = 0; n < sizeof(aif.reserved); n++) {
+		u8 *byte = (u8 *)aif.reserved + n;
+
+		*byte = 1 << n % 8;
+		EXPECT_EQ(expect(group, EINVAL), set_aif(m, &aif)) {
+			TH_LOG("reserved: byte %d", n);
+		}
+		*byte = 0;
+	}
+	EXPECT_EQ(expect(group, 0), set_aif(m, &aif));
+}
+
+/* Each field with what is just valid, and what is not */
+TEST_F(zpci_abi, aif_fields)
+{
+	const struct kvm_s390_zpci_aif good = zpci_vm_aif();
+	const u32 group = KVM_DEV_S390_ZPCI_AIF;
+	struct vfio_device_info_cap_zpci_interp *cap;
+	struct kvm_s390_zpci_aif aif[28], *a = aif;
+	struct zpci_vm *m = &self->m;
+	int i, n, bad, noi = 1;
+
+	ASSERT_EQ(0, zpci_vm_bind(m));
+	cap = (void *)vfio_zpci_cap(&m->vfio, VFIO_DEVICE_INFO_CAP_ZPCI_INTERP);
+	if (cap)
+		noi = cap->noi;
+	free(cap);
+
+	for (i = 0; i < ARRAY_SIZE(aif); i++)
+		aif[i] = good;
+	/* Invalid */
+	(a++)->noi = 0;
+	(a++)->noi = noi + 1;
+	(a++)->noi = 0x1001;
+	(a++)->noi = ~0U;
+	(a++)->isc = 8;
+	(a++)->isc = 255;
+	(a++)->ibvo = 64;
+	(a++)->ibvo = 255;
+	(a++)->sbo = 64;
+	(a++)->sbo = 255;
+	(a++)->ibv += 1;
+	(a++)->ibv += 4;
+	(a++)->sb += 1;
+	(a++)->sb += 4;
+	(a++)->flags = 0;
+	a->flags = 0;
+	a->sb = 0;
+	(a++)->sbo = 1;
+	a->ibv += PAGE_SIZE - 8;
+	a->ibvo = 63;
+	(a++)->noi = 2;
+	bad = a - aif;
+	/* Not in memory */
+	(a++)->ibv = ZPCI_GUEST_NOWHERE;
+	(a++)->ibv = -8UL;
+	(a++)->sb = ZPCI_GUEST_NOWHERE;
+	(a++)->sb = -8UL;
+	n = a - aif;
+	/* Valid */
+	(a++)->noi = noi;
+	(a++)->isc = 7;
+	(a++)->ibvo = 63;
+	(a++)->sbo = 63;
+	a->flags = 0;
+	(a++)->sb = 0;
+	a->ibv += PAGE_SIZE - 8;
+	(a++)->ibvo = 63;
+	a->flags |= KVM_S390_ZPCI_AIF_HOST;
+	(a++)->sb += PAGE_SIZE - 8;
+	ASSERT_EQ(ARRAY_SIZE(aif), a - aif);
+
+	for (i = 0; i < ARRAY_SIZE(aif); i++) {
+		int want = i < bad ? EINVAL : i < n ? EFAULT : 0;
+
+		EXPECT_EQ(expect(group, want), set_aif(m, &aif[i])) {
+			TH_LOG("parameters %d of the list", i);
+		}
+		want = want ? ENOENT : 0;
+		EXPECT_EQ(expect(group, want), zpci_vm_aif_deregister(m)) {
+			TH_LOG("after parameters %d of the list", i);
+		}
+	}
+}
+
+/* Attributes without a payload take none. */
+TEST_F(zpci_abi, no_payload)
+{
+	const u32 interp = KVM_DEV_S390_ZPCI_INTERP, aif = KVM_DEV_S390_ZPCI_AIF;
+	struct zpci_vm *m = &self->m;
+	void *payload = self->page;
+
+	ASSERT_EQ(0, zpci_vm_bind(m));
+	EXPECT_EQ(expect(interp, EINVAL),
+		  call(m, SET, 0, interp, KVM_DEV_S390_ZPCI_INTERP_ON, payload));
+	EXPECT_EQ(expect(interp, EINVAL),
+		  call(m, SET, 0, interp, KVM_DEV_S390_ZPCI_INTERP_OFF, payload));
+	EXPECT_EQ(expect(aif, EINVAL),
+		  call(m, SET, 0, aif, KVM_DEV_S390_ZPCI_AIF_DEREG, payload));
+	/* Nor can be read what can only be set, and the other way round. */
+	EXPECT_EQ(ENXIO, call(m, GET, 0, interp, KVM_DEV_S390_ZPCI_INTERP_ON,
+			      payload));
+	EXPECT_EQ(ENXIO, call(m, SET, 0, interp, KVM_DEV_S390_ZPCI_INTERP_STATE,
+			      payload));
+	EXPECT_EQ(ENXIO, call(m, GET, 0, aif, KVM_DEV_S390_ZPCI_AIF_REG,
+			      payload));
+	EXPECT_EQ(ENXIO, call(m, SET, 0, aif, KVM_DEV_S390_ZPCI_AIF_STATS,
+			      payload));
 }
 
 /* Other requests to the file of the device */
@@ -567,11 +823,12 @@ TEST_F(zpci_abi, size_of_info)
 {
 	const u32 min = offsetof(struct vfio_device_info, num_irqs) +
 			sizeof(u32);
+	struct vfio_device_info_cap_zpci_interp *interp;
 	struct vfio_device_info_cap_zpci_ioat *cap;
 	struct zpci_vm *m = &self->m;
 	struct vfio_device_info *info;
+	int found = 0, found_interp = 0;
 	u32 size, full;
-	int found = 0;
 
 	info = self->page;
 	info->argsz = min;
@@ -605,6 +862,13 @@ TEST_F(zpci_abi, size_of_info)
 		}
 		for (offset = info->cap_offset; offset; offset = cap->header.next) {
 			cap = (void *)info + offset;
+			interp = (void *)cap;
+			if (interp->header.id == VFIO_DEVICE_INFO_CAP_ZPCI_INTERP) {
+				found_interp++;
+				ASSERT_GE(full, offset + sizeof(*interp));
+				EXPECT_EQ(1, interp->header.version);
+				EXPECT_EQ(0, interp->reserved);
+			}
 			if (cap->header.id != VFIO_DEVICE_INFO_CAP_ZPCI_IOAT)
 				continue;
 			found++;
@@ -612,6 +876,9 @@ TEST_F(zpci_abi, size_of_info)
 		}
 	}
 	EXPECT_EQ(1, found);
+	EXPECT_EQ(has_group(KVM_DEV_S390_ZPCI_INTERP), found_interp) {
+		TH_LOG("VFIO and KVM don't agree on what the machine has");
+	}
 }
 
 int main(int argc, char **argv)

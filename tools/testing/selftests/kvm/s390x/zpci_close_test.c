@@ -2,9 +2,10 @@
 /*
  * Test of KVM's and VFIO's files being closed in every order
  *
- * While a guest has DMA mapped, and while its vCPU goes on refreshing. Whatever
- * the order, in the end nothing is pinned or charged, and the function can be
- * opened anew, which the next order does.
+ * While a guest has DMA mapped, and while its vCPU goes on refreshing, or uses
+ * the function by itself and is interrupted by it. Whatever the order, in the
+ * end nothing is pinned or charged, and the function can be opened anew, which
+ * the next order does.
  *
  * All orders of all files would take long on an emulated host. What matters is
  * how a few of them come one after the other, so by default any STRENGTH files
@@ -19,9 +20,12 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include <linux/vfio_zdev.h>
+
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
+#include "zpci_listener.h"
 #include "zpci_scale.h"
 #include "zpci_storm.h"
 #include "zpci_vm.h"
@@ -162,8 +166,40 @@ static void close_part(struct zpci_vm *m, enum part part)
 	close(null);
 }
 
+/* What the guest is doing */
+enum work { NOTHING, REFRESHING, INTERRUPTED };
+
+/* A second vCPU has the controller work; its files are parts of the vCPU, too. */
+static const char *start_listener(struct zpci_listener *l, struct zpci_vm *m)
+{
+	const char *wrong;
+
+	zpci_listener_create(l, m);
+	l->mailbox->enabled = true;
+	l->mailbox->cr6 = CR6_ALL;
+	wrong = zpci_listener_prepare_pump(l);
+	if (!wrong)
+		wrong = zpci_listener_enable_msi(l, 0);
+	if (wrong)
+		return wrong;
+	zpci_listener_start(l, LISTEN_PUMP);
+	wrong = zpci_listener_await_rounds(l, 20);
+	if (!wrong && !READ_ONCE(l->mailbox->count))
+		wrong = "no interruption";
+	return wrong;
+}
+
+static void close_listener(struct zpci_listener *l)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	TEST_ASSERT(null >= 0 && dup2(null, l->vcpu->fd) == l->vcpu->fd &&
+		    dup2(null, l->stats) == l->stats, "dup2");
+	close(null);
+}
+
 /* In a process of its own: set up, map, close. Returns its exit code. */
-static int close_all(enum vfio_zpci_way way, const u8 *order, bool running)
+static int close_all(enum vfio_zpci_way way, const u8 *order, enum work work)
 {
 	struct zpci_storm storm = {
 		.flags = STORM_RPCIT | STORM_WHOLE | STORM_PAGES,
@@ -174,17 +210,31 @@ static int close_all(enum vfio_zpci_way way, const u8 *order, bool running)
 		.count = ~0UL,
 	};
 	struct zpci_pins before = zpci_pins_now();
+	bool running = work == REFRESHING;
 	struct zpci_storm_thread thread;
+	struct zpci_listener listener;
 	const char *wrong;
 	struct zpci_vm m;
 	int i, n = nr_parts(way);
 
 	zpci_vm_setup(&m, way);
 	storm.iova = m.pba;
+	if (zpci_vm_has(&m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST) &&
+	    zpci_vm_aif_register(&m, order[0] & 1 ? KVM_S390_ZPCI_AIF_HOST : 0)) {
+		printf("# interruptions can't be forwarded\n");
+		return 1;
+	}
 	wrong = zpci_vm_map(&m, m.pba, ZPCI_GUEST_MEM, MAPPED, 0);
 	if (wrong || zpci_vm_stats(&m).pinned != MAPPED / PAGE_SIZE) {
 		printf("# pages can't be mapped: %s\n", wrong);
 		return 1;
+	}
+	if (work == INTERRUPTED) {
+		wrong = start_listener(&listener, &m);
+		if (wrong) {
+			printf("# no interruptions: %s\n", wrong);
+			return 1;
+		}
 	}
 	if (running) {
 		m.guest.may_vanish = true;
@@ -196,10 +246,16 @@ static int close_all(enum vfio_zpci_way way, const u8 *order, bool running)
 		/* The mapping is a reference on the vCPU, too. */
 		if (order[i] == VCPU && !running)
 			munmap(m.guest.vcpu->run, PAGE_SIZE);
+		if (order[i] == VCPU && work == INTERRUPTED)
+			close_listener(&listener);
 	}
 	if (running) {
 		zpci_storm_stop(&thread);
 		munmap(m.guest.vcpu->run, PAGE_SIZE);
+	}
+	if (work == INTERRUPTED) {
+		zpci_listener_pause(&listener);
+		munmap(listener.vcpu->run, PAGE_SIZE);
 	}
 	wrong = zpci_pins_leaked(&before);
 	if (wrong)
@@ -207,7 +263,7 @@ static int close_all(enum vfio_zpci_way way, const u8 *order, bool running)
 	return wrong ? 2 : 0;
 }
 
-static int run_child(enum vfio_zpci_way way, const u8 *order, bool running)
+static int run_child(enum vfio_zpci_way way, const u8 *order, enum work work)
 {
 	int status;
 	pid_t pid;
@@ -215,7 +271,7 @@ static int run_child(enum vfio_zpci_way way, const u8 *order, bool running)
 	fflush(stdout);
 	pid = fork();
 	if (!pid)
-		exit(close_all(way, order, running));
+		exit(close_all(way, order, work));
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -1;
 	return status;
@@ -238,7 +294,7 @@ FIXTURE(zpci_close) {
 
 FIXTURE_VARIANT(zpci_close) {
 	enum vfio_zpci_way way;
-	bool running;
+	enum work work;
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, group) {
@@ -250,11 +306,19 @@ FIXTURE_VARIANT_ADD(zpci_close, cdev) {
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, group_running) {
-	.way = VFIO_ZPCI_GROUP, .running = true,
+	.way = VFIO_ZPCI_GROUP, .work = REFRESHING,
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, cdev_running) {
-	.way = VFIO_ZPCI_CDEV, .running = true,
+	.way = VFIO_ZPCI_CDEV, .work = REFRESHING,
+};
+
+FIXTURE_VARIANT_ADD(zpci_close, group_interrupted) {
+	.way = VFIO_ZPCI_GROUP, .work = INTERRUPTED,
+};
+
+FIXTURE_VARIANT_ADD(zpci_close, cdev_interrupted) {
+	.way = VFIO_ZPCI_CDEV, .work = INTERRUPTED,
 };
 
 FIXTURE_SETUP(zpci_close)
@@ -278,11 +342,14 @@ TEST_F_TIMEOUT(zpci_close, every_order, ZPCI_TIMEOUT)
 	bool more;
 	int i, count = 0;
 
+	if (variant->work == INTERRUPTED &&
+	    !(kvm_check_cap(KVM_CAP_S390_ZPCI_DEVICE) & KVM_S390_ZPCI_CAP_AIF))
+		SKIP(return, "no interruption forwarding");
 	for (i = 0; i < n; i++)
 		order[i] = i;
 	more = full || next_covering(order, n, &seed);
 	while (more && (full || count < zpci_scale(16))) {
-		ASSERT_EQ(0, run_child(variant->way, order, variant->running)) {
+		ASSERT_EQ(0, run_child(variant->way, order, variant->work)) {
 			TH_LOG("order: %s", text(order, n));
 		}
 		count++;

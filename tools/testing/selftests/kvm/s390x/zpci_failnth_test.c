@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #include <linux/vfio.h>
+#include <linux/vfio_zdev.h>
 
 #include "ioat.h"
 #include "kselftest_harness.h"
@@ -758,6 +759,141 @@ TEST_F_TIMEOUT(zpci_failnth, close_function, LIMIT)
 	ASSERT_SWEEP(.prepare = prepare_close_function,
 		     .run = run_close_function, .done = done_close_function,
 		     .met = PAGE | REFRESH);
+}
+
+/* Interpretation and forwarding, on a machine that has them */
+static int run_aif_register(struct sweep *d)
+{
+	return zpci_vm_aif_register(&d->m, 0);
+}
+
+static const char *done_aif_register(struct sweep *d)
+{
+	return zpci_vm_aif_deregister(&d->m) ? "it is not registered" : NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, aif_register, LIMIT)
+{
+	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
+		SKIP(return, "no interruption forwarding");
+	ASSERT_WORKS(set_up(&self->s, false));
+	ASSERT_SWEEP(.run = run_aif_register, .done = done_aif_register,
+		     .met = SLAB | COPY, .allowed = { ENOMEM, EFAULT });
+}
+
+static void prepare_aif_deregister(struct sweep *d)
+{
+	TEST_ASSERT(!zpci_vm_aif_register(&d->m, 0), "AIF_REG fails");
+}
+
+static int run_aif_deregister(struct sweep *d)
+{
+	return zpci_vm_aif_deregister(&d->m);
+}
+
+TEST_F_TIMEOUT(zpci_failnth, aif_deregister, LIMIT)
+{
+	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
+		SKIP(return, "no interruption forwarding");
+	ASSERT_WORKS(set_up(&self->s, false));
+	ASSERT_SWEEP(.prepare = prepare_aif_deregister,
+		     .run = run_aif_deregister, .met = COPY,
+		     .allowed = { EFAULT });
+}
+
+/* A failure leaves it off, and perhaps the function disabled: on it can go. */
+static void prepare_interp(struct sweep *d)
+{
+	TEST_ASSERT(!zpci_vm_interp(&d->m, false), "INTERP_OFF fails");
+}
+
+static int run_interp(struct sweep *d)
+{
+	return zpci_vm_interp(&d->m, true);
+}
+
+static const char *done_interp(struct sweep *d)
+{
+	struct kvm_s390_zpci_interp state;
+
+	if (zpci_vm_interp_state(&d->m, &state) ||
+	    !(state.flags & KVM_S390_ZPCI_INTERP_IS_ON))
+		return "it is not on";
+	return NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, interpretation, LIMIT)
+{
+	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_INTERP))
+		SKIP(return, "no interpretation");
+	ASSERT_WORKS(set_up(&self->s, true));
+	ASSERT_SWEEP(.prepare = prepare_interp, .run = run_interp,
+		     .done = done_interp, .met = PAGE | COPY,
+		     .allowed = { ENOMEM, EFAULT, EIO });
+}
+
+static void prepare_interp_off(struct sweep *d)
+{
+	TEST_ASSERT(!zpci_vm_interp(&d->m, true), "INTERP_ON fails");
+}
+
+static int run_interp_off(struct sweep *d)
+{
+	return zpci_vm_interp(&d->m, false);
+}
+
+static const char *done_interp_off(struct sweep *d)
+{
+	struct kvm_s390_zpci_interp state;
+
+	if (zpci_vm_interp_state(&d->m, &state) ||
+	    state.flags & KVM_S390_ZPCI_INTERP_IS_ON)
+		return "it is still on";
+	return NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, interpretation_off, LIMIT)
+{
+	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_INTERP))
+		SKIP(return, "no interpretation");
+	ASSERT_WORKS(set_up(&self->s, true));
+	ASSERT_SWEEP(.prepare = prepare_interp_off, .run = run_interp_off,
+		     .done = done_interp_off, .met = PAGE | COPY,
+		     .allowed = { ENOMEM, EFAULT, EIO });
+}
+
+/* All of the set-up: what has been done already needs not be done again. */
+static int run_set_up(struct sweep *d)
+{
+	int err = zpci_vm_register(&d->m);
+
+	if (!err || err == EEXIST)
+		err = zpci_vm_interp(&d->m, true);
+	if (!err)
+		err = zpci_vm_aif_register(&d->m, 0);
+	return err == EEXIST ? 0 : err;
+}
+
+static const char *done_set_up(struct sweep *d)
+{
+	struct kvm_s390_zpci_aif_stats stats;
+
+	if (zpci_vm_aif_stats(&d->m, &stats) ||
+	    !(stats.flags & KVM_S390_ZPCI_AIF_IS_REG))
+		return "interruptions are not registered";
+	if (zpci_vm_aif_deregister(&d->m) || zpci_vm_deregister(&d->m))
+		return "it can't be undone";
+	return NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, all_features, LIMIT)
+{
+	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
+		SKIP(return, "no interruption forwarding");
+	ASSERT_WORKS(set_up(&self->s, false));
+	ASSERT_SWEEP(.prepare = prepare_interp, .run = run_set_up,
+		     .done = done_set_up, .met = SLAB | PAGE | COPY,
+		     .allowed = { ENOMEM, EFAULT, EIO });
 }
 
 int main(int argc, char **argv)

@@ -15,6 +15,7 @@
 
 #define NVME_PAGE_SIZE		4096
 #define NVME_IDENTIFY_SIZE	4096
+#define NVME_ENTRIES		16	/* of each queue */
 
 /* Negative results of a command; a status of the controller is positive. */
 #define NVME_NO_ANSWER		(-1)	/* nothing within the time limit */
@@ -75,6 +76,8 @@ int nvme_read(struct nvme_polled *nvme, u64 offset, u32 bytes,
 	      u64 prp1, u64 prp2);
 int nvme_write(struct nvme_polled *nvme, u64 offset, u32 bytes,
 	       u64 prp1, u64 prp2);
+void nvme_prepare(struct nvme_polled *nvme, u64 prp1);
+u32 nvme_admin_doorbell(struct nvme_polled *nvme, bool cq);
 bool nvme_function_in_error(struct nvme_polled *nvme);
 const char *nvme_result(int result);
 void nvme_serial(const void *identify, char serial[21]);

@@ -38,6 +38,10 @@ enum {
 	ZPCI_PAGE_FREE,
 };
 
+/* Guest memory in which a function sets indicators; nothing else uses it */
+#define ZPCI_VM_IBV	(ZPCI_GUEST_MEM + ZPCI_GUEST_MEM_SIZE - 2 * PAGE_SIZE)
+#define ZPCI_VM_SB	(ZPCI_GUEST_MEM + ZPCI_GUEST_MEM_SIZE - PAGE_SIZE)
+
 /**
  * struct zpci_vm - virtual machine, function, and what connects them
  * @guest: the guest
@@ -76,6 +80,14 @@ int zpci_vm_deregister(struct zpci_vm *m);
 int zpci_vm_recover(struct zpci_vm *m);
 int zpci_vm_get_stats(struct zpci_vm *m, struct kvm_s390_zpci_ioat_stats *s);
 struct kvm_s390_zpci_ioat_stats zpci_vm_stats(struct zpci_vm *m);
+
+bool zpci_vm_has(struct zpci_vm *m, u32 flag);
+struct kvm_s390_zpci_aif zpci_vm_aif(void);
+int zpci_vm_aif_register(struct zpci_vm *m, u32 flags);
+int zpci_vm_aif_deregister(struct zpci_vm *m);
+int zpci_vm_aif_stats(struct zpci_vm *m, struct kvm_s390_zpci_aif_stats *s);
+int zpci_vm_interp(struct zpci_vm *m, bool on);
+int zpci_vm_interp_state(struct zpci_vm *m, struct kvm_s390_zpci_interp *s);
 
 u64 zpci_vm_queue_iova(struct zpci_vm *m, int page);
 const char *zpci_vm_map(struct zpci_vm *m, u64 iova, u64 gpa, u64 size,

@@ -42,8 +42,6 @@
 #define NVM_WRITE	0x01
 #define NVM_READ	0x02
 
-#define ENTRIES		16
-
 /* 4.2 Submission queue entry */
 struct sqe {
 	u32 cdw0;		/* opcode, command identifier */
@@ -131,10 +129,14 @@ static void queue_init(struct nvme_queue *q, u16 id,
 	memset(q->pages.cq, 0, NVME_PAGE_SIZE);
 }
 
+static u32 doorbell(struct nvme_polled *nvme, struct nvme_queue *q, bool cq)
+{
+	return REG_DOORBELL + (2 * q->id + cq) * nvme->stride;
+}
+
 static void ring(struct nvme_polled *nvme, struct nvme_queue *q, bool cq)
 {
-	reg_write(nvme, REG_DOORBELL + (2 * q->id + cq) * nvme->stride,
-		  cq ? q->head : q->tail);
+	reg_write(nvme, doorbell(nvme, q, cq), cq ? q->head : q->tail);
 }
 
 /* Wait for the completion of the only command there is. */
@@ -164,7 +166,7 @@ static int wait_completion(struct nvme_polled *nvme, struct nvme_queue *q)
 	cid = le16toh(READ_ONCE(cqe->cid));
 	TEST_ASSERT(cid == nvme->cid, "NVMe answers command %u, not %u", cid,
 		    nvme->cid);
-	if (++q->head == ENTRIES) {
+	if (++q->head == NVME_ENTRIES) {
 		q->head = 0;
 		q->phase = !q->phase;
 	}
@@ -192,7 +194,7 @@ static int command(struct nvme_polled *nvme, struct nvme_queue *q, u8 opcode,
 	sqe->cdw14 = 0;
 	sqe->cdw15 = 0;
 	__sync_synchronize();
-	q->tail = (q->tail + 1) % ENTRIES;
+	q->tail = (q->tail + 1) % NVME_ENTRIES;
 	ring(nvme, q, false);
 	return wait_completion(nvme, q);
 }
@@ -214,7 +216,7 @@ int nvme_enable(struct nvme_polled *nvme, struct vfio_zpci *vfio,
 		return ret;
 
 	queue_init(&nvme->admin, 0, admin);
-	reg_write(nvme, REG_AQA, (ENTRIES - 1) << 16 | (ENTRIES - 1));
+	reg_write(nvme, REG_AQA, (NVME_ENTRIES - 1) << 16 | (NVME_ENTRIES - 1));
 	reg_write64(nvme, REG_ASQ, admin->sq_iova);
 	reg_write64(nvme, REG_ACQ, admin->cq_iova);
 	reg_write(nvme, REG_CC, CC_EN | CC_IOSQES | CC_IOCQES);
@@ -259,18 +261,43 @@ int nvme_identify_ns(struct nvme_polled *nvme, const void *data, u64 prp1)
 	return 0;
 }
 
+/*
+ * Fill the admin submission queue with commands, Identify controller to @prp1,
+ * for somebody else who rings the doorbells. Both queues begin with entry 0 if
+ * there was no command since the controller was enabled, and until it is enabled
+ * again there must be none.
+ */
+void nvme_prepare(struct nvme_polled *nvme, u64 prp1)
+{
+	struct sqe *sqe = nvme->admin.pages.sq;
+	int i;
+
+	for (i = 0; i < NVME_ENTRIES; i++, sqe++) {
+		memset(sqe, 0, sizeof(*sqe));
+		sqe->cdw0 = htole32(ADMIN_IDENTIFY | i << 16);
+		sqe->prp1 = htole64(prp1);
+		sqe->cdw10 = htole32(CNS_CONTROLLER);
+	}
+}
+
+/* Offset in BAR 0 of the doorbell of the admin submission or completion queue */
+u32 nvme_admin_doorbell(struct nvme_polled *nvme, bool cq)
+{
+	return doorbell(nvme, &nvme->admin, cq);
+}
+
 int nvme_create_io_queues(struct nvme_polled *nvme,
 			  const struct nvme_queue_pages *io)
 {
 	/* cdw11 bit 0: physically contiguous; no interrupts for the CQ */
 	struct sqe create_cq = {
 		.prp1 = io->cq_iova,
-		.cdw10 = (ENTRIES - 1) << 16 | 1,
+		.cdw10 = (NVME_ENTRIES - 1) << 16 | 1,
 		.cdw11 = 1,
 	};
 	struct sqe create_sq = {
 		.prp1 = io->sq_iova,
-		.cdw10 = (ENTRIES - 1) << 16 | 1,
+		.cdw10 = (NVME_ENTRIES - 1) << 16 | 1,
 		.cdw11 = 1 << 16 | 1,
 	};
 	int ret;

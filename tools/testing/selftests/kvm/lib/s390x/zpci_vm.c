@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <linux/vfio_zdev.h>
+
 #include "kselftest.h"
 #include "kvm_util.h"
 #include "processor.h"
@@ -153,6 +155,67 @@ struct kvm_s390_zpci_ioat_stats zpci_vm_stats(struct zpci_vm *m)
 
 	TEST_ASSERT(!err, "IOAT_STATS: %s", strerror(err));
 	return stats;
+}
+
+/* Parameters that are valid, for one interruption and with a summary bit */
+struct kvm_s390_zpci_aif zpci_vm_aif(void)
+{
+	return (struct kvm_s390_zpci_aif) {
+		.flags = KVM_S390_ZPCI_AIF_SUMMARY,
+		.noi = 1,
+		.ibv = ZPCI_VM_IBV,
+		.sb = ZPCI_VM_SB,
+		.isc = 3,
+	};
+}
+
+/* With @flags besides that of the summary bit */
+int zpci_vm_aif_register(struct zpci_vm *m, u32 flags)
+{
+	struct kvm_s390_zpci_aif aif = zpci_vm_aif();
+
+	aif.flags |= flags;
+	return attr_set(m, KVM_DEV_S390_ZPCI_AIF, KVM_DEV_S390_ZPCI_AIF_REG,
+			&aif);
+}
+
+int zpci_vm_aif_deregister(struct zpci_vm *m)
+{
+	return attr_set(m, KVM_DEV_S390_ZPCI_AIF, KVM_DEV_S390_ZPCI_AIF_DEREG,
+			NULL);
+}
+
+int zpci_vm_aif_stats(struct zpci_vm *m, struct kvm_s390_zpci_aif_stats *s)
+{
+	return __kvm_device_attr_get(m->zpci, KVM_DEV_S390_ZPCI_AIF,
+				     KVM_DEV_S390_ZPCI_AIF_STATS, s) ?
+	       errno : 0;
+}
+
+int zpci_vm_interp(struct zpci_vm *m, bool on)
+{
+	return attr_set(m, KVM_DEV_S390_ZPCI_INTERP,
+			on ? KVM_DEV_S390_ZPCI_INTERP_ON :
+			     KVM_DEV_S390_ZPCI_INTERP_OFF, NULL);
+}
+
+int zpci_vm_interp_state(struct zpci_vm *m, struct kvm_s390_zpci_interp *s)
+{
+	return __kvm_device_attr_get(m->zpci, KVM_DEV_S390_ZPCI_INTERP,
+				     KVM_DEV_S390_ZPCI_INTERP_STATE, s) ?
+	       errno : 0;
+}
+
+/* What VFIO tells of interpretation and forwarding; nothing on some machines */
+bool zpci_vm_has(struct zpci_vm *m, u32 flag)
+{
+	struct vfio_device_info_cap_zpci_interp *cap;
+	bool has;
+
+	cap = (void *)vfio_zpci_cap(&m->vfio, VFIO_DEVICE_INFO_CAP_ZPCI_INTERP);
+	has = cap && cap->flags & flag;
+	free(cap);
+	return has;
 }
 
 /*
