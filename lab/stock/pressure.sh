@@ -5,8 +5,8 @@
 
 # What the guest fills of its memory, in copies of the data that it compares with
 # in the end, and what the host wants back, MiB
-FILL=8
-WANT=64
+FILL=6
+WANT=48
 
 swap_on()
 {
