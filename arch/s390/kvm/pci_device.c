@@ -47,7 +47,7 @@
  *   zdev->kzdev_lock -> kvm->lock -> kvm->arch.zpci_dev_lock
  *     -> locks of the shadow and the IOMMU core -> mmap_lock
  *   kvm->slots_lock -> kvm->arch.zpci_dev_lock
- *   kvm->arch.zpci_dev_lock -> aift->aift_lock, zdev->ioat_lock
+ *   kvm->arch.zpci_dev_lock -> aift->aift_lock -> zdev->ioat_lock
  *
  * kvm->arch.zpci_dev_lock protects the bindings in both directions. release is
  * called with kvm->lock held and must not take kzdev_lock. kzdev_list_lock is a
@@ -459,7 +459,9 @@ static int zpci_device_has_attr(struct kvm_device *kdev,
 		}
 		break;
 	case KVM_DEV_S390_ZPCI_AIF:
-		if (!kvm_s390_pci_aif_allowed())
+		/* A VM may be without a GISA: kvm.use_gisa, protected guest */
+		if (!kvm_s390_pci_aif_allowed() ||
+		    !kdev->kvm->arch.gisa_int.origin)
 			break;
 		switch (attr->attr) {
 		case KVM_DEV_S390_ZPCI_AIF_REG:

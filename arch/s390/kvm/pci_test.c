@@ -187,12 +187,11 @@ static void forwarding_states(struct kunit *test)
 			kvm_s390_pci_aif_deregister(&f->kzdev, false));
 	KUNIT_EXPECT_EQ(test, -ENOENT,
 			kvm_s390_pci_aif_deregister(&f->kzdev, true));
-	KUNIT_EXPECT_FALSE(test, kvm_s390_pci_aif_in_use(f->kvm));
+	KUNIT_EXPECT_EQ(test, 0, kvm_s390_pci_aif_end(f->kvm));
 
 	f->kzdev.fib.fmt0.aibv = 0x3000;
 	KUNIT_EXPECT_EQ(test, -EEXIST,
 			kvm_s390_pci_aif_register(&f->kzdev, &f->aif));
-	KUNIT_EXPECT_TRUE(test, kvm_s390_pci_aif_in_use(f->kvm));
 	f->kzdev.fib.fmt0.aibv = 0;
 
 	/* This VM has no GISA that interruptions could go to */
@@ -205,7 +204,6 @@ static void forwarding_states(struct kunit *test)
 	f->zdev->gisa = 0;
 	KUNIT_EXPECT_EQ(test, -EPERM,
 			kvm_s390_pci_aif_register(&f->kzdev, &f->aif));
-	KUNIT_EXPECT_FALSE(test, kvm_s390_pci_aif_in_use(f->kvm));
 
 	mutex_unlock(&f->kvm->lock);
 }
