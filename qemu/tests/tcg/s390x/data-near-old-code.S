@@ -6,7 +6,7 @@
  */
 
 #define DATA    0x100000            /* a page that never has code */
-#define CODE    0x102000            /* one that has had some, and has data, too */
+#define CODE    0x102000            /* one that has had some, and data */
 #define COUNT   20000000
 #define SHIFT   4                   /* 16 times as long is too long */
 
