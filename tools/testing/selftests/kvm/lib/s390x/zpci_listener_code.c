@@ -147,29 +147,29 @@ static void load_and_store(struct zpci_listener_mailbox *mb)
 
 /*
  * Have one command executed. The submission queue is full of them; the entries of
- * the completion queue have their phase tag in byte 14. Returns false if there is
- * no function any more.
+ * the completion queue have their phase tag in byte 14. With LISTEN_STRICT that
+ * includes the interruption, even if the guest is to stop: if it never comes the
+ * guest never stops. Returns false if there is no function any more.
  */
 static bool pump(struct zpci_listener_mailbox *mb)
 {
 	u64 i = mb->done % NVME_ENTRIES, next = (i + 1) % NVME_ENTRIES;
 	u8 phase = !(mb->done / NVME_ENTRIES & 1);
+	bool strict = mb->flags & LISTEN_STRICT;
 	u64 count = READ_ONCE(mb->count);
 	u8 *tag = (u8 *)mb->cqes + i * 16 + 14;
 
 	if (pci_store(__builtin_bswap32(next), mb->sq[0], mb->sq[1]))
 		return false;
 	while ((READ_ONCE(*tag) & 1) != phase) {
-		if (READ_ONCE(mb->stop))
+		if (!strict && READ_ONCE(mb->stop))
 			return true;
 	}
 	if (pci_store(__builtin_bswap32(next), mb->cq[0], mb->cq[1]))
 		return false;
 	WRITE_ONCE(mb->done, mb->done + 1);
-	while (mb->flags & LISTEN_STRICT && READ_ONCE(mb->count) == count) {
-		if (READ_ONCE(mb->stop))
-			break;
-	}
+	while (strict && READ_ONCE(mb->count) == count)
+		;
 	return true;
 }
 
