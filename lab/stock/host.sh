@@ -45,18 +45,12 @@ zpci_stat()
 		awk '{s += $1} END {print s + 0}'
 }
 
-# on_path PATH: both functions are translated there
-on_path()
+# both TEXT: "info zpci" says that of each of the two functions
+both()
 {
-	[ "$(hmp "info zpci" | grep -c "path=$1")" = 2 ] ||
-		fail "not both functions are on the path \"$1\": $(hmp "info zpci")"
-}
-
-# interpreted HOW: for both functions, on or off
-interpreted()
-{
-	[ "$(hmp "info zpci" | grep -c "interpretation=$1")" = 2 ] ||
-		fail "interpretation is not $1 for both functions: $(hmp "info zpci")"
+	info=$(hmp "info zpci")
+	[ "$(echo "$info" | grep -c "$1")" = 2 ] ||
+		fail "not both functions have \"$1\": $info"
 }
 
 # devices IOAT: QEMU's arguments for both functions, in $DEVICES; those of a zpci or
