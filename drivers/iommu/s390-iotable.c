@@ -67,6 +67,20 @@ unsigned long *s390_iot_alloc_table(gfp_t gfp)
 }
 
 /**
+ * s390_iot_alloc_raw() - allocate as much memory as a table has
+ * @gfp: allocation flags
+ *
+ * Return: memory for 2048 entries, not initialized, or NULL. Freed by
+ * s390_iot_free_table().
+ */
+unsigned long *s390_iot_alloc_raw(gfp_t gfp)
+{
+	KUNIT_STATIC_STUB_REDIRECT(s390_iot_alloc_raw, gfp);
+
+	return kmem_cache_alloc(s390_iot_table_cache, gfp);
+}
+
+/**
  * s390_iot_free_table() - free one region or segment table
  * @table: the table; what its entries lead to is not freed
  */
@@ -266,8 +280,9 @@ bool s390_iot_find_ste(unsigned long *root, enum s390_iot_level top, u64 *iova,
 		       u64 last)
 {
 	enum s390_iot_level level;
-	u64 addr = *iova, skip;
 	unsigned long *table, entry;
+	u64 addr = *iova, skip;
+	unsigned int run;
 
 	while (addr <= last) {
 		table = root;
@@ -282,15 +297,13 @@ bool s390_iot_find_ste(unsigned long *root, enum s390_iot_level top, u64 *iova,
 			table = s390_iot_next(level, entry);
 		}
 		cond_resched();
-		/* The rest of a table of this level without starting anew */
-		skip = s390_iot_span_last(level, addr);
-		while (skip < last &&
-		       s390_iot_index(level, skip) != ZPCI_INDEX_MASK) {
-			entry = READ_ONCE(table[s390_iot_index(level, skip + 1)]);
-			if (s390_iot_entry_valid(entry))
-				break;
-			skip = s390_iot_span_last(level, skip + 1);
-		}
+		/*
+		 * All invalid entries are the same, and no two valid ones are:
+		 * should the first have become valid it is a run of its own.
+		 */
+		run = s390_iot_run(&table[s390_iot_index(level, addr)],
+				   s390_iot_run_nr(level, addr, last));
+		skip = s390_iot_run_last(level, addr, run);
 		if (skip >= last)
 			break;
 		addr = skip + 1;

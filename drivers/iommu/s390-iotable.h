@@ -14,6 +14,7 @@
 
 #include <linux/bits.h>
 #include <linux/limits.h>
+#include <linux/minmax.h>
 #include <linux/types.h>
 #include <asm/pci_dma.h>
 
@@ -114,6 +115,92 @@ static inline unsigned int s390_iot_index(enum s390_iot_level level, u64 iova)
 {
 	return (iova >> s390_iot_shift(level)) &
 	       (level == S390_IOT_PT ? ZPCI_PT_MASK : ZPCI_INDEX_MASK);
+}
+
+/**
+ * s390_iot_same() - how far are two arrays of entries the same?
+ * @a: the one array
+ * @b: the other one; they may overlap
+ * @nr: number of entries of each
+ *
+ * Nearly all entries are what they were, or what their neighbours are. To find
+ * those that are not takes one instruction, however many they are.
+ *
+ * Return: number of entries before the first that differs, @nr if none does
+ */
+static inline unsigned int s390_iot_same(const u64 *a, const u64 *b,
+					 unsigned int nr)
+{
+#ifdef __s390x__
+	union register_pair r1 = {
+		.even = (unsigned long)a, .odd = nr * sizeof(*a),
+	};
+	union register_pair r3 = {
+		.even = (unsigned long)b, .odd = nr * sizeof(*b),
+	};
+
+	/* Ends at the first byte that differs; cc 3 asks to be carried on */
+	asm volatile("0:	clcle	%[r1],%[r3],0\n"
+		     "	jo	0b\n"
+		     : [r1] "+d" (r1.pair), [r3] "+d" (r3.pair)
+		     : : "cc", "memory");
+	return nr - (r1.odd + sizeof(*a) - 1) / sizeof(*a);
+#else
+	unsigned int i = 0;
+
+	while (i < nr && READ_ONCE(a[i]) == READ_ONCE(b[i]))
+		i++;
+	return i;
+#endif
+}
+
+/**
+ * s390_iot_run() - how many entries are the same as the first?
+ * @entry: the first entry
+ * @nr: number of entries, at least one
+ *
+ * Return: length of the run of equal entries that begins with the first
+ */
+static inline unsigned int s390_iot_run(const unsigned long *entry,
+					unsigned int nr)
+{
+	const u64 *first = (const u64 *)entry;
+
+	return 1 + s390_iot_same(first + 1, first, nr - 1);
+}
+
+/**
+ * s390_iot_run_nr() - entries of a table that cover a range
+ * @level: level of the table
+ * @iova: first I/O address of the range
+ * @last: last I/O address of the range, which may be in another table
+ *
+ * Return: number of entries from that for @iova on, up to that for @last or the
+ * end of the table, whichever comes first
+ */
+static inline unsigned int s390_iot_run_nr(enum s390_iot_level level, u64 iova,
+					   u64 last)
+{
+	u64 end = level == S390_IOT_RF ? U64_MAX :
+					 s390_iot_span_last(level + 1, iova);
+
+	return s390_iot_index(level, min(last, end)) -
+	       s390_iot_index(level, iova) + 1;
+}
+
+/**
+ * s390_iot_run_last() - last address that some entries cover
+ * @level: level of the table
+ * @iova: I/O address that the first of them covers
+ * @nr: number of entries, at least one, which are in the same table
+ *
+ * Return: the last I/O address that the last of them covers
+ */
+static inline u64 s390_iot_run_last(enum s390_iot_level level, u64 iova,
+				    unsigned int nr)
+{
+	return s390_iot_span_last(level, iova) +
+	       ((u64)(nr - 1) << s390_iot_shift(level));
 }
 
 /**
@@ -299,6 +386,7 @@ static inline enum s390_iot_kind s390_iot_decode(enum s390_iot_level level,
 int s390_iot_init(void);
 unsigned long *s390_iot_next(enum s390_iot_level level, unsigned long entry);
 unsigned long *s390_iot_alloc_table(gfp_t gfp);
+unsigned long *s390_iot_alloc_raw(gfp_t gfp);
 void s390_iot_free_table(unsigned long *table);
 void s390_iot_free_tree(unsigned long *root, enum s390_iot_level top);
 unsigned long *s390_iot_lookup_ste(unsigned long *root, enum s390_iot_level top,

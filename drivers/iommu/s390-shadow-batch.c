@@ -38,6 +38,26 @@ struct s390_shadow_batch *s390_shadow_alloc_batch(void)
 	batch = kmalloc(sizeof(*batch), S390_SHADOW_GFP & ~__GFP_ACCOUNT);
 	if (!batch)
 		return NULL;
+	batch->seen = (struct s390_shadow_seen) {};
+	s390_shadow_init_batch(batch);
+	return batch;
+}
+
+/**
+ * s390_shadow_get_batch() - get what a refresh needs to work
+ * @shadow: the shadow
+ *
+ * As a rule one refresh comes after the other, and there is one that the last
+ * has left behind.
+ *
+ * Return: an empty batch or NULL, to be freed by s390_shadow_free_batch()
+ */
+struct s390_shadow_batch *s390_shadow_get_batch(struct s390_shadow *shadow)
+{
+	struct s390_shadow_batch *batch = xchg(&shadow->idle, NULL);
+
+	if (!batch)
+		return s390_shadow_alloc_batch();
 	s390_shadow_init_batch(batch);
 	return batch;
 }
@@ -51,35 +71,52 @@ static void batch_cover_nothing(struct s390_shadow_batch *batch)
 
 /**
  * s390_shadow_init_batch() - make a batch empty
- * @batch: the batch; what it may have held is forgotten
+ * @batch: the batch; what it may have held is forgotten, but not its memory for
+ *	   guest entries
  */
 void s390_shadow_init_batch(struct s390_shadow_batch *batch)
 {
-	unsigned int i;
-
 	batch->nr = 0;
 	INIT_LIST_HEAD(&batch->leaves);
 	batch->tables = NULL;
 	batch->buckets = 0;
 	batch_cover_nothing(batch);
 	batch->steps = S390_SHADOW_STEPS;
-	for (i = 0; i < ARRAY_SIZE(batch->window); i++) {
-		batch->window[i].gaddr = 0;
-		batch->window[i].nr = 0;
-		batch->window[i].whole = 0;
-	}
+	memset(batch->seen.gaddr, 0, sizeof(batch->seen.gaddr));
+	batch->seen.nr = 0;
 }
 
 /**
  * s390_shadow_free_batch() - free a batch that holds nothing
  * @shadow: the shadow
- * @batch: the batch or NULL; the spare one of @shadow is not freed
+ * @batch: the batch or NULL; the spare one of @shadow is not freed, and one may
+ *	   be kept for the next refresh
  */
 void s390_shadow_free_batch(struct s390_shadow *shadow,
 			    struct s390_shadow_batch *batch)
 {
-	if (batch != shadow->spare)
-		kfree(batch);
+	if (!batch || batch == shadow->spare)
+		return;
+	if (!cmpxchg(&shadow->idle, NULL, batch))
+		return;
+	if (batch->seen.table)
+		s390_iot_free_table(batch->seen.table);
+	kfree(batch);
+}
+
+/**
+ * s390_shadow_free_idle() - free the batch that waits for the next refresh
+ * @shadow: the shadow
+ */
+void s390_shadow_free_idle(struct s390_shadow *shadow)
+{
+	struct s390_shadow_batch *batch = xchg(&shadow->idle, NULL);
+
+	if (!batch)
+		return;
+	if (batch->seen.table)
+		s390_iot_free_table(batch->seen.table);
+	kfree(batch);
 }
 
 /**
@@ -151,9 +188,12 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 	}
 	s390_shadow_free_tables(shadow, batch);
 
-	for (i = 0; batch->buckets; i++, batch->buckets >>= 1)
-		if (batch->buckets & 1)
-			atomic_dec_return_release(&shadow->buckets[i].unflushed);
+	while (batch->buckets) {
+		i = __ffs64(batch->buckets);
+		batch->buckets &= ~BIT_ULL(i);
+		atomic_dec_return_release(&shadow->buckets[i].unflushed);
+		atomic_dec_return_release(&shadow->unflushed);
+	}
 
 	batch_cover_nothing(batch);
 }
@@ -191,16 +231,11 @@ void s390_shadow_cover_unfinished(struct s390_shadow *shadow,
 				  struct s390_shadow_batch *batch, u64 first,
 				  u64 last)
 {
-	unsigned int i;
-
 	/* Pairs with s390_shadow_batch_count() */
 	smp_rmb();
-	for (i = 0; i < S390_SHADOW_BUCKETS; i++) {
-		if (s390_shadow_unfinished(shadow, batch, i)) {
-			s390_shadow_batch_cover(batch, first, last);
-			return;
-		}
-	}
+	if (atomic_read_acquire(&shadow->unflushed) >
+	    (int)hweight64(batch->buckets))
+		s390_shadow_batch_cover(batch, first, last);
 }
 
 static int shadow_call_refresh(struct s390_shadow *shadow, u64 first, u64 last)
@@ -266,9 +301,12 @@ static bool batch_merge(struct s390_shadow *shadow,
 	list_splice_init(&batch->leaves, &into->leaves);
 	s390_shadow_move_tables(batch, into);
 	/* One batch counts once in a bucket */
-	for (i = 0; both; i++, both >>= 1)
-		if (both & 1)
+	for (i = 0; both; i++, both >>= 1) {
+		if (both & 1) {
 			atomic_dec(&shadow->buckets[i].unflushed);
+			atomic_dec(&shadow->unflushed);
+		}
+	}
 	into->buckets |= batch->buckets;
 	batch->buckets = 0;
 	return true;

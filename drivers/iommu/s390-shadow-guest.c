@@ -8,13 +8,12 @@
  * segment is looked at.
  *
  * To fetch entries one by one costs more than to read them in bulk, and nearly
- * all are as they were. So they are read in bulk, and what does not look as it
- * was, or leads the way to other tables, is fetched. If what was read in bulk
- * equals the mirror although it is a mixture of two values, the guest is storing
- * this very entry, and will refresh it.
+ * all are as they were. So they are read in bulk if there are many, and what does
+ * not look as it was, or leads the way to other tables, is fetched. If what was
+ * read in bulk equals the mirror although it is a mixture of two values, the guest
+ * is storing this very entry, and will refresh it.
  */
 
-#include <linux/bitmap.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
@@ -35,7 +34,10 @@ static u64 shadow_guest_root(const struct s390_shadow *shadow, bool *prot)
 	return shadow->cfg.iota & PAGE_MASK;
 }
 
-/* Reduce a guest page table entry to address and combined protection */
+/*
+ * Reduce a guest page table entry to address and combined protection; if it is
+ * invalid leave it as it is.
+ */
 static bool normalize_pte(u64 *pte, bool prot)
 {
 	u64 addr;
@@ -45,48 +47,70 @@ static bool normalize_pte(u64 *pte, bool prot)
 		*pte = s390_iot_pte(addr, prot);
 		return true;
 	case S390_IOT_INVALID:
-		*pte = ZPCI_PTE_INVALID;
 		return true;
 	default:
 		return false;
 	}
 }
 
+/* Fetch entries @first to @end - 1 of the guest's page table at @pto */
+static int fetch_run(struct s390_shadow_segment *seg, u64 pto, bool prot,
+		     unsigned int first, unsigned int end)
+{
+	struct s390_shadow *shadow = seg->shadow;
+	u64 *want = seg->batch->guest;
+	unsigned int px;
+	int rc;
+
+	rc = shadow->ops->fetch(shadow->guest, pto + first * sizeof(u64),
+				&want[first], end - first);
+	if (rc)
+		return rc;
+	for (px = first; px < end; px++)
+		if (!normalize_pte(&want[px], prot))
+			return -EINVAL;
+	return 0;
+}
+
+/* What a segment without a page table has mapped */
+static u64 no_mirror[ZPCI_PT_ENTRIES] = {
+	[0 ... ZPCI_PT_ENTRIES - 1] = ZPCI_PTE_INVALID,
+};
+
 /* Fetch the range's entries of the guest's page table at @pto */
 static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 {
+	unsigned int first, px = seg->px_first, end = seg->px_last + 1;
 	struct s390_shadow *shadow = seg->shadow;
-	DECLARE_BITMAP(changed, ZPCI_PT_ENTRIES);
 	u64 *want = seg->batch->guest;
-	unsigned int px, first, end;
-	u64 *mirror, now;
+	u64 *mirror;
 	int rc;
 
-	rc = shadow->ops->read(shadow->guest, pto + seg->px_first * sizeof(u64),
-			       &want[seg->px_first],
-			       seg->px_last - seg->px_first + 1);
+	if (end - px < S390_SHADOW_FEW)
+		return fetch_run(seg, pto, prot, px, end);
+
+	rc = shadow->ops->read(shadow->guest, pto + px * sizeof(u64),
+			       &want[px], end - px);
 	if (rc)
 		return rc;
 
-	bitmap_zero(changed, ZPCI_PT_ENTRIES);
-	mirror = seg->leaf ? s390_shadow_mirror(seg->leaf) : NULL;
-	for (px = seg->px_first; px <= seg->px_last; px++) {
-		now = mirror ? mirror[px] : ZPCI_PTE_INVALID;
-		if (!normalize_pte(&want[px], prot) || want[px] != now)
-			__set_bit(px, changed);
-	}
+	/* A malformed entry remains what is in no mirror */
+	for (first = px; prot && first < end; first++)
+		normalize_pte(&want[first], prot);
 
-	for_each_set_bitrange(first, end, changed, ZPCI_PT_ENTRIES) {
-		rc = shadow->ops->fetch(shadow->guest,
-					pto + first * sizeof(u64), &want[first],
-					end - first);
+	mirror = seg->leaf ? s390_shadow_mirror(seg->leaf) : no_mirror;
+	seg->same = seg->leaf;
+	for (;;) {
+		px += s390_iot_same(&want[px], &mirror[px], end - px);
+		if (px == end)
+			return 0;
+		for (first = px; px < end && want[px] != mirror[px]; px++)
+			;
+		rc = fetch_run(seg, pto, prot, first, px);
 		if (rc)
 			return rc;
-		for (px = first; px < end; px++)
-			if (!normalize_pte(&want[px], prot))
-				return -EINVAL;
+		seg->same = false;
 	}
-	return 0;
 }
 
 /**
@@ -94,8 +118,8 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
  * @seg: the segment with its leaf, if it has one; the lock of its bucket is held
  *
  * Fetches all entries from the topmost table down and leaves those of the range
- * in &s390_shadow_batch.guest, reduced to address and combined protection or to
- * ZPCI_PTE_INVALID.
+ * in &s390_shadow_batch.guest, the valid ones reduced to address and combined
+ * protection, or sets &s390_shadow_segment.same.
  *
  * Context: process; sleeps
  * Return: 1 if the guest has a page table or a large frame there, 0 if the
@@ -137,84 +161,96 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 }
 
 /*
- * A guest's entry by way of the window of its level. The window knows no
- * tables, just memory, so that it need not be told when the walk goes on in
- * another table.
+ * The guest's entry at @gaddr for a look. An entry that leads to other tables is
+ * fetched, not to be half an old one, half a new one; what an entry says about
+ * itself, valid or not, is in one byte and needs no such care. As long as the walk
+ * stays below it, it need not be fetched again.
  */
 static int peek_entry(struct s390_shadow *shadow, enum s390_iot_level level,
 		      struct s390_shadow_batch *batch, u64 gaddr, u64 *entry)
 {
-	struct s390_shadow_window *win = &batch->window[level - S390_IOT_ST];
-	unsigned int to_page_end, nr;
+	struct s390_shadow_seen *seen = &batch->seen;
+	unsigned int i = level - S390_IOT_ST;
 	int rc;
 
-	if (gaddr < win->gaddr || (gaddr - win->gaddr) / sizeof(u64) >= win->nr) {
-		to_page_end = (PAGE_SIZE - offset_in_page(gaddr)) / sizeof(u64);
-		nr = min_t(unsigned int, to_page_end, S390_SHADOW_WINDOW);
-		win->nr = 0;
-		rc = shadow->ops->read(shadow->guest, gaddr, win->entry, nr);
+	if (level == S390_IOT_ST && gaddr >= seen->table_gaddr &&
+	    (gaddr - seen->table_gaddr) / sizeof(u64) < seen->nr) {
+		*entry = seen->table[(gaddr - seen->table_gaddr) / sizeof(u64)];
+		return 0;
+	}
+	if (seen->gaddr[i] != gaddr) {
+		seen->gaddr[i] = 0;
+		rc = shadow->ops->fetch(shadow->guest, gaddr, &seen->entry[i],
+					1);
 		if (rc)
 			return rc;
-		win->gaddr = gaddr;
-		win->nr = nr;
-		win->whole = 0;
+		seen->gaddr[i] = gaddr;
 	}
-	*entry = win->entry[(gaddr - win->gaddr) / sizeof(u64)];
-	return 0;
-}
-
-/*
- * The walk is about to follow the entry at @gaddr, which is in the window: make
- * sure that it is not half an old one, half a new one. What the entry says about
- * itself, valid or not, is in one byte and needs no such care.
- */
-static int peek_whole(struct s390_shadow *shadow, enum s390_iot_level level,
-		      struct s390_shadow_batch *batch, u64 gaddr, u64 *entry)
-{
-	struct s390_shadow_window *win = &batch->window[level - S390_IOT_ST];
-	unsigned int i = (gaddr - win->gaddr) / sizeof(u64);
-	int rc;
-
-	BUILD_BUG_ON(S390_SHADOW_WINDOW > 8 * sizeof(win->whole));
-	if (!(win->whole & BIT(i))) {
-		rc = shadow->ops->fetch(shadow->guest, gaddr, &win->entry[i], 1);
-		if (rc)
-			return rc;
-		win->whole |= BIT(i);
-	}
-	*entry = win->entry[i];
+	*entry = seen->entry[i];
 	return 0;
 }
 
 /*
  * The guest's last word on @iova above the page tables: the level at which its
- * walk ends, and how.
+ * walk ends, at which entry, and how.
  */
 static enum s390_iot_kind peek(struct s390_shadow *shadow,
 			       struct s390_shadow_batch *batch, u64 iova,
-			       enum s390_iot_level *levelp)
+			       enum s390_iot_level *levelp, u64 *gaddrp)
 {
 	enum s390_iot_level level = shadow->guest_top;
 	enum s390_iot_kind kind;
-	u64 addr, gaddr, entry;
+	u64 addr, entry;
 	bool prot;
 
 	/* Protection does not matter here */
 	addr = shadow_guest_root(shadow, &prot);
 	for (;; level--) {
 		*levelp = level;
-		gaddr = addr + s390_iot_index(level, iova) * sizeof(entry);
-		if (peek_entry(shadow, level, batch, gaddr, &entry))
+		*gaddrp = addr + s390_iot_index(level, iova) * sizeof(entry);
+		if (peek_entry(shadow, level, batch, *gaddrp, &entry))
 			return S390_IOT_MALFORMED;
 		kind = s390_iot_decode(level, entry, &addr, &prot);
-		if (kind == S390_IOT_TABLE && level > S390_IOT_ST) {
-			if (peek_whole(shadow, level, batch, gaddr, &entry))
-				return S390_IOT_MALFORMED;
-			kind = s390_iot_decode(level, entry, &addr, &prot);
-		}
 		if (kind != S390_IOT_TABLE || level == S390_IOT_ST)
 			return kind;
 	}
+}
+
+/*
+ * The guest's entry of @level at @gaddr, which covers @iova, is invalid. Up to
+ * which address is the table so, as far as @last? If it can't be read, at least
+ * the one entry is.
+ */
+static u64 invalid_until(struct s390_shadow *shadow,
+			 struct s390_shadow_batch *batch,
+			 enum s390_iot_level level, u64 gaddr, u64 iova,
+			 u64 last)
+{
+	unsigned int nr = s390_iot_run_nr(level, iova, last), i;
+	struct s390_shadow_seen *seen = &batch->seen;
+
+	if (nr == 1)
+		goto one;
+	i = (gaddr - seen->table_gaddr) / sizeof(u64);
+	if (gaddr < seen->table_gaddr || i >= seen->nr || nr > seen->nr - i) {
+		if (!seen->table)
+			seen->table = s390_iot_alloc_raw(S390_SHADOW_GFP);
+		seen->nr = 0;
+		if (!seen->table ||
+		    shadow->ops->read(shadow->guest, gaddr, (u64 *)seen->table,
+				      nr))
+			goto one;
+		seen->table_gaddr = gaddr;
+		seen->nr = nr;
+		i = 0;
+	}
+	/* Not any more? Then it has become valid after the look. */
+	if (s390_iot_entry_valid(seen->table[i]))
+		goto one;
+	nr = s390_iot_run(&seen->table[i], nr);
+	return s390_iot_run_last(level, iova, nr);
+one:
+	return s390_iot_span_last(level, iova);
 }
 
 /**
@@ -241,16 +277,18 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 			      u64 last)
 {
 	enum s390_iot_level level;
-	u64 span_last;
+	u64 span_last, gaddr;
 
 	for (;;) {
 		if (--batch->steps <= 0 || signal_pending(current) ||
 		    READ_ONCE(shadow->dead))
 			return true;
-		if (peek(shadow, batch, *iova, &level) != S390_IOT_INVALID)
+		if (peek(shadow, batch, *iova, &level, &gaddr) !=
+		    S390_IOT_INVALID)
 			return true;
 		/* Nothing there of the guest's, but maybe of ours */
-		span_last = min(s390_iot_span_last(level, *iova), last);
+		span_last = min(invalid_until(shadow, batch, level, gaddr,
+					      *iova, last), last);
 		if (s390_iot_find_ste(shadow->root, shadow->top, iova,
 				      span_last))
 			return true;

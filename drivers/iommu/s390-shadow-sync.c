@@ -49,21 +49,19 @@ static void segment_set(struct s390_shadow_segment *seg, unsigned int px,
 	struct s390_shadow_batch *batch = seg->batch;
 	u64 iova = seg->iova + ((u64)px << PAGE_SHIFT);
 	u64 *mirror = s390_shadow_mirror(seg->leaf);
-	u64 old = xchg(&seg->leaf[px], host);
-	int change = s390_iot_pte_valid(host) - s390_iot_pte_valid(old);
+	u64 old = seg->leaf[px];
 
-	if (change)
-		s390_shadow_account_leaf(shadow, seg->leaf, change);
+	WRITE_ONCE(seg->leaf[px], host);
 	if (s390_iot_pte_valid(old)) {
 		trace_s390_shadow_unmap(shadow->id, iova, mirror[px]);
-		atomic64_inc(&shadow->unmapped);
+		seg->unmapped++;
 		batch->old[batch->nr++] = old;
 		s390_shadow_batch_cover(batch, iova, iova + PAGE_SIZE - 1);
 		seg->changed = true;
 	}
 	if (s390_iot_pte_valid(host)) {
 		trace_s390_shadow_map(shadow->id, iova, want);
-		atomic64_inc(&shadow->mapped);
+		seg->mapped++;
 		if (shadow->refresh_new) {
 			s390_shadow_batch_cover(batch, iova, iova + PAGE_SIZE - 1);
 			seg->changed = true;
@@ -82,6 +80,25 @@ static void segment_set(struct s390_shadow_segment *seg, unsigned int px,
 void s390_shadow_segment_clear(struct s390_shadow_segment *seg, unsigned int px)
 {
 	segment_set(seg, px, ZPCI_PTE_INVALID, ZPCI_PTE_INVALID);
+}
+
+/**
+ * s390_shadow_segment_done() - account for what was done to a segment
+ * @seg: the segment; the lock of its bucket is held, and about to be released
+ */
+void s390_shadow_segment_done(struct s390_shadow_segment *seg)
+{
+	struct s390_shadow *shadow = seg->shadow;
+
+	if (seg->mapped)
+		atomic64_add(seg->mapped, &shadow->mapped);
+	if (seg->unmapped)
+		atomic64_add(seg->unmapped, &shadow->unmapped);
+	if (seg->mapped != seg->unmapped)
+		s390_shadow_account_leaf(shadow, seg->leaf,
+					 (int)seg->mapped - (int)seg->unmapped);
+	if (seg->changed)
+		s390_shadow_batch_count(shadow, seg->batch, seg->bucket);
 }
 
 static void shadow_account_pinned(struct s390_shadow *shadow, unsigned int nr)
@@ -164,11 +181,19 @@ static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
 	 * going to be mapped, what the guest has replaced goes as well.
 	 */
 	for (px = seg->px_first; px <= seg->px_last; px++) {
-		if (is_new(want[px], mirror[px]) && !unmap_only)
+		if (want[px] == mirror[px]) {
+			px += s390_iot_same(&want[px], &mirror[px],
+					    seg->px_last + 1 - px) - 1;
+			continue;
+		}
+		if (s390_iot_pte_valid(want[px]) && !unmap_only) {
 			total++;
-		else if (want[px] != mirror[px] &&
-			 s390_iot_pte_valid(mirror[px]))
+			continue;
+		}
+		if (s390_iot_pte_valid(mirror[px]))
 			s390_shadow_segment_clear(seg, px);
+		if (!s390_iot_pte_valid(want[px]))
+			mirror[px] = want[px];
 	}
 	if (!total)
 		return 0;
@@ -178,8 +203,12 @@ static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
 	seg->charged = charge_rc ? 0 : total;
 
 	for (px = seg->px_first; px <= seg->px_last; px += nr) {
+		nr = s390_iot_same(&want[px], &mirror[px],
+				   seg->px_last + 1 - px);
+		if (nr)
+			continue;
 		nr = 1;
-		if (!is_new(want[px], mirror[px]))
+		if (!s390_iot_pte_valid(want[px]))
 			continue;
 		while (px + nr <= seg->px_last &&
 		       is_new(want[px + nr], mirror[px + nr]) &&
@@ -225,8 +254,8 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 		seg->leaf = phys_to_virt(ste & ZPCI_STE_ADDR_MASK);
 
 	rc = s390_shadow_fetch_segment(seg);
-	if (rc < 0)
-		return rc;
+	if (rc < 0 || seg->same)
+		return rc < 0 ? rc : 0;
 
 	if (!rc) {
 		if (!seg->leaf)
@@ -276,13 +305,17 @@ static int segment_sync(struct s390_shadow *shadow,
 	struct s390_shadow_bucket *bucket = &shadow->buckets[seg.bucket];
 	int rc;
 
-	if (mutex_lock_killable(&bucket->lock))
-		return -EINTR;
+	/* Before entries are fetched; pairs with shadow_settle() */
+	atomic_inc(&shadow->syncing);
+	smp_mb__after_atomic();
+	if (mutex_lock_killable(&bucket->lock)) {
+		rc = -EINTR;
+		goto out;
+	}
 
 	rc = segment_sync_locked(&seg, unmap_only);
 	batch->steps--;
-	if (seg.changed)
-		s390_shadow_batch_count(shadow, batch, seg.bucket);
+	s390_shadow_segment_done(&seg);
 	/*
 	 * Someone else has changed a segment of this bucket and not told the
 	 * function yet. Our caller may rely on what we found only after that.
@@ -291,6 +324,8 @@ static int segment_sync(struct s390_shadow *shadow,
 		s390_shadow_batch_cover(batch, first, last);
 
 	mutex_unlock(&bucket->lock);
+out:
+	atomic_dec_return_release(&shadow->syncing);
 	return rc;
 }
 
@@ -302,8 +337,10 @@ static int shadow_settle(struct s390_shadow *shadow)
 {
 	unsigned int i;
 
-	/* The guest stored its entries before; pairs with taking a lock */
+	/* The guest stored its entries before; pairs with segment_sync() */
 	smp_mb();
+	if (!atomic_read_acquire(&shadow->syncing))
+		return 0;
 	for (i = 0; i < S390_SHADOW_BUCKETS; i++) {
 		struct mutex *lock = &shadow->buckets[i].lock;
 
@@ -519,7 +556,7 @@ int s390_shadow_refresh(struct s390_shadow *shadow,
 	u64 next = walk->next;
 	int rc, rc_flush;
 
-	batch = s390_shadow_alloc_batch();
+	batch = s390_shadow_get_batch(shadow);
 	if (!batch) {
 		rc = -ENOMEM;
 		goto refuse;

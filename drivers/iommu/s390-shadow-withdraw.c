@@ -42,8 +42,7 @@ static void segment_withdraw(struct s390_shadow *shadow,
 		    addr <= last)
 			s390_shadow_segment_clear(&seg, px);
 	}
-	if (seg.changed)
-		s390_shadow_batch_count(shadow, batch, seg.bucket);
+	s390_shadow_segment_done(&seg);
 out:
 	mutex_unlock(&bucket->lock);
 }

@@ -17,16 +17,18 @@
  * and nothing is pinned, charged or allocated after it.
  *
  * Shadow page tables are pages: the first half is the page table that the
- * function translates with, the second half its mirror, the guest's entries
- * (address and combined protection only) that the first half was made from. To
- * find out that nothing changed, a refresh compares guest entries with the
- * mirror and needs neither the memory slots nor the pin machinery.
+ * function translates with, the second half its mirror, the guest's entries that
+ * the first half was made from: the valid ones reduced to address and combined
+ * protection, which as a rule is all there is to them, the invalid ones as they
+ * were. So a refresh finds out with one comparison that nothing changed, and needs
+ * neither the memory slots nor the pin machinery for that.
  * page->private counts the valid entries of the first half.
  *
  * What a guest can make the host spend: each valid host entry is charged as a
  * locked page, and there are no more tables than a constant plus a multiple of
  * the page tables in use (s390-shadow-prune.c), all charged to the memory
- * cgroup. A batch for each refresh in progress comes on top.
+ * cgroup. A batch for each refresh in progress comes on top, and one that waits
+ * for the next.
  *
  * Lock order: withdraw_lock -> live -> bucket->lock -> (locks of the guest ops,
  * mmap_lock); live -> limbo_lock -> locks of the host ops and of the guest ops.
@@ -338,6 +340,7 @@ static void shadow_free(struct kref *ref)
 	WARN_ON_ONCE(atomic64_read(&shadow->pinned) ||
 		     atomic64_read(&shadow->tables));
 	put_device(shadow->dev);
+	s390_shadow_free_idle(shadow);
 	kfree(shadow->spare);
 	kfree_rcu(shadow, rcu);
 }

@@ -22,8 +22,8 @@ struct s390_domain;
 /* One bit of a u64 for each bucket, see struct s390_shadow_batch */
 #define S390_SHADOW_BUCKETS	64
 
-/* As many table entries as are fetched at once when looking for segments */
-#define S390_SHADOW_WINDOW	32
+/* Fewer page table entries than that are not read in bulk first */
+#define S390_SHADOW_FEW		8
 
 /*
  * Steps after which a refresh returns to its caller, who holds locks that others
@@ -86,17 +86,19 @@ struct s390_shadow_bucket {
 };
 
 /**
- * struct s390_shadow_window - guest table entries fetched ahead
- * @gaddr: guest absolute address of the first entry
- * @nr: number of entries
- * @whole: bit n: entry n was fetched as a whole
- * @entry: copies of the entries
+ * struct s390_shadow_seen - what a look for segments has seen of guest tables
+ * @entry: of each level, from S390_IOT_ST on, the last entry that was fetched
+ * @gaddr: guest absolute addresses of these entries, 0 for none
+ * @table: copies of @nr entries of one table; memory for a whole one, or NULL
+ * @table_gaddr: guest absolute address of the first of them
+ * @nr: number of entries in @table
  */
-struct s390_shadow_window {
-	u64 gaddr;
+struct s390_shadow_seen {
+	u64 entry[S390_IOT_LEVELS - S390_IOT_ST];
+	u64 gaddr[S390_IOT_LEVELS - S390_IOT_ST];
+	unsigned long *table;
+	u64 table_gaddr;
 	unsigned int nr;
-	u32 whole;
-	u64 entry[S390_SHADOW_WINDOW];
 };
 
 /**
@@ -114,8 +116,7 @@ struct s390_shadow_window {
  * @steps: what is left of S390_SHADOW_STEPS
  * @node: in &s390_shadow.limbo when the host refresh failed
  * @guest: page table entries fetched from the guest
- * @window: entries of each level, from S390_IOT_ST on, fetched while looking
- *	for segments
+ * @seen: entries that were fetched while looking for segments
  */
 struct s390_shadow_batch {
 	u64 old[S390_SHADOW_BATCH];
@@ -129,7 +130,7 @@ struct s390_shadow_batch {
 	int steps;
 	struct list_head node;
 	u64 guest[ZPCI_PT_ENTRIES];
-	struct s390_shadow_window window[S390_IOT_LEVELS - S390_IOT_ST];
+	struct s390_shadow_seen seen;
 };
 
 /**
@@ -142,6 +143,9 @@ struct s390_shadow_batch {
  * @px_last: page table index of the last entry of the range (inclusive)
  * @leaf: shadow page table of the segment, or NULL
  * @charged: pages that are charged and not pinned yet
+ * @mapped: frames that were made accessible
+ * @unmapped: frames that were withdrawn
+ * @same: the guest's entries are those in the mirror
  * @changed: something was changed that awaits the host refresh
  */
 struct s390_shadow_segment {
@@ -153,6 +157,9 @@ struct s390_shadow_segment {
 	unsigned int px_last;
 	unsigned long *leaf;
 	unsigned int charged;
+	unsigned int mapped;
+	unsigned int unmapped;
+	bool same;
 	bool changed;
 };
 
@@ -173,8 +180,12 @@ struct s390_shadow_segment {
  * @id: function ID, for trace events
  * @refresh_new: an entry that becomes valid needs a host refresh, too
  * @buckets: locks of the segments
+ * @unflushed: sum of @unflushed of all buckets
+ * @syncing: how many hold the lock of a bucket, or are about to take one, to
+ *	fetch the guest's entries
  * @spare: batch for who must not fail, see s390_shadow_withdraw()
  * @withdraw_lock: protects @spare
+ * @idle: an empty batch for the next refresh, or NULL; exchanged atomically
  * @limbo: batches whose host refresh failed; their pages stay pinned until a
  *	refresh of everything succeeds or the function has lost the table
  * @limbo_lock: protects @limbo
@@ -215,8 +226,11 @@ struct s390_shadow {
 	u32 id;
 	bool refresh_new;
 	struct s390_shadow_bucket buckets[S390_SHADOW_BUCKETS];
+	atomic_t unflushed;
+	atomic_t syncing;
 	struct s390_shadow_batch *spare;
 	struct mutex withdraw_lock;	/* protects spare */
+	struct s390_shadow_batch *idle;
 	struct list_head limbo;
 	struct mutex limbo_lock;	/* protects limbo */
 	bool stale;
@@ -256,9 +270,11 @@ void s390_shadow_account_leaf(struct s390_shadow *shadow, unsigned long *leaf,
 
 /* s390-shadow-batch.c */
 struct s390_shadow_batch *s390_shadow_alloc_batch(void);
+struct s390_shadow_batch *s390_shadow_get_batch(struct s390_shadow *shadow);
 void s390_shadow_init_batch(struct s390_shadow_batch *batch);
 void s390_shadow_free_batch(struct s390_shadow *shadow,
 			    struct s390_shadow_batch *batch);
+void s390_shadow_free_idle(struct s390_shadow *shadow);
 void s390_shadow_unpin(struct s390_shadow *shadow, const u64 *old,
 		       unsigned int nr);
 void s390_shadow_batch_release(struct s390_shadow *shadow,
@@ -292,6 +308,7 @@ static inline void s390_shadow_batch_count(struct s390_shadow *shadow,
 	if (batch->buckets & bit)
 		return;
 	batch->buckets |= bit;
+	atomic_inc(&shadow->unflushed);
 	atomic_inc(&shadow->buckets[bucket].unflushed);
 	/* Counted before a cleared segment table entry can be seen */
 	smp_mb__after_atomic();
@@ -303,7 +320,10 @@ static inline unsigned int s390_shadow_bucket(u64 iova)
 	return (iova >> ZPCI_ST_SHIFT) % S390_SHADOW_BUCKETS;
 }
 
-/* The guest entries that the page table @leaf was made from */
+/*
+ * The guest entries that the page table @leaf was made from: those that are valid
+ * reduced to address and combined protection
+ */
 static inline u64 *s390_shadow_mirror(unsigned long *leaf)
 {
 	return (u64 *)leaf + ZPCI_PT_ENTRIES;
@@ -318,6 +338,7 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 /* s390-shadow-sync.c */
 void s390_shadow_segment_clear(struct s390_shadow_segment *seg,
 			       unsigned int px);
+void s390_shadow_segment_done(struct s390_shadow_segment *seg);
 
 /* s390-shadow-prune.c */
 void s390_shadow_prune(struct s390_shadow *shadow,

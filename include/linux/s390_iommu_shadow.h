@@ -36,16 +36,17 @@ struct zpci_dev;
 struct s390_shadow_guest_ops {
 	/**
 	 * @read: copy @nr doublewords of guest memory at the guest absolute
-	 * address @gaddr, which is doubleword aligned, to @dst. The range does
-	 * not cross a 4 KiB boundary. Each byte is fetched exactly once; if the
-	 * guest stores into a doubleword meanwhile, some of its bytes may be
-	 * old and some new. Returns 0, or -EFAULT if there is no guest memory at
-	 * @gaddr, or -EINTR if a signal must be handled first.
+	 * address @gaddr, which is doubleword aligned, to @dst; 2048 at most,
+	 * the size of a table. Each byte is fetched exactly once; if the guest
+	 * stores into a doubleword meanwhile, some of its bytes may be old and
+	 * some new. Returns 0, or -EFAULT if there is no guest memory in
+	 * some of the range, or -EINTR if a signal must be handled first.
 	 */
 	int (*read)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
 	/**
-	 * @fetch: like @read, but each doubleword is fetched as a whole: it is
-	 * what it was before a store of the guest, or after it.
+	 * @fetch: like @read, but in a range that does not cross a 4 KiB
+	 * boundary, and each doubleword is fetched as a whole: it is what it was
+	 * before a store of the guest, or after it.
 	 */
 	int (*fetch)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
 	/**

@@ -136,10 +136,28 @@ struct ioat_reg {
  */
 static int ioat_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 {
+	unsigned long len = nr * sizeof(*dst), left, hva;
 	struct ioat_reg *reg = guest;
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
 
-	return kvm_read_guest_page(reg->kvm, gpa_to_gfn(gaddr), dst,
-				   offset_in_page(gaddr), nr * sizeof(*dst));
+	/* A table is more than a page, but seldom in more than one memory slot */
+	while (len) {
+		gfn = gpa_to_gfn(gaddr);
+		slot = gfn_to_memslot(reg->kvm, gfn);
+		hva = gfn_to_hva_memslot_prot(slot, gfn, NULL);
+		if (kvm_is_error_hva(hva))
+			return -EFAULT;
+		left = gfn_to_gpa(slot->base_gfn + slot->npages) - gaddr;
+		left = min(left, len);
+		if (__copy_from_user(dst, (void __user *)hva +
+					  offset_in_page(gaddr), left))
+			return -EFAULT;
+		dst += left / sizeof(*dst);
+		gaddr += left;
+		len -= left;
+	}
+	return 0;
 }
 
 /*

@@ -193,6 +193,12 @@ u64 engine_limbo_batches(void)
 	return nr;
 }
 
+/* The next refresh allocates its batch. */
+void engine_free_idle(void)
+{
+	s390_shadow_free_idle(shadow);
+}
+
 void engine_each_limbo(void (*fn)(u64 pte))
 {
 	struct s390_shadow_batch *batch;

@@ -186,6 +186,7 @@ u64 engine_root(int *top);
 u64 engine_pinned(void);	/* as the statistics have it */
 u64 engine_tables(void);
 u64 engine_limbo_batches(void);
+void engine_free_idle(void);
 void engine_each_limbo(void (*fn)(u64 pte));
 
 /* check.c */

@@ -173,38 +173,16 @@ static inline void memset64(u64 *p, u64 v, size_t nr)
 		*p++ = v;
 }
 
-/* Bitmaps */
-#define DECLARE_BITMAP(name, bits) unsigned long name[DIV_ROUND_UP(bits, 64)]
-
-static inline void bitmap_zero(unsigned long *map, unsigned int bits)
+/* Bits */
+static inline unsigned int __ffs64(u64 word)
 {
-	memset(map, 0, DIV_ROUND_UP(bits, 64) * 8);
+	return __builtin_ctzll(word);
 }
 
-static inline bool test_bit(unsigned int nr, const unsigned long *map)
+static inline unsigned int hweight64(u64 word)
 {
-	return map[nr / 64] >> (nr % 64) & 1;
+	return __builtin_popcountll(word);
 }
-
-static inline void __set_bit(unsigned int nr, unsigned long *map)
-{
-	map[nr / 64] |= 1UL << (nr % 64);
-}
-
-/* The next bit from @nr on that is @value, or @bits */
-static inline unsigned int shim_next_bit(const unsigned long *map,
-					 unsigned int bits, unsigned int nr,
-					 bool value)
-{
-	while (nr < bits && test_bit(nr, map) != value)
-		nr++;
-	return nr;
-}
-
-#define for_each_set_bitrange(b, e, map, size) \
-	for ((b) = 0; \
-	     (b) = shim_next_bit(map, size, b, true), \
-	     (e) = shim_next_bit(map, size, b, false), (b) < (size); (b) = (e))
 
 /* Lists */
 struct list_head {

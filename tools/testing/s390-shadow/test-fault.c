@@ -87,6 +87,7 @@ static void nth(enum fault fault, int rc_fault, unsigned int count)
 				context(text);
 				setup(top, refresh_new || then == RESUME);
 				change();
+				engine_free_idle();
 				fault_arm(fault, n, count, rc_fault);
 				rc = check_refresh(world.pba, world.pal,
 						   then == RESUME);

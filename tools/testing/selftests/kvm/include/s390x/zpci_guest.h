@@ -115,6 +115,7 @@ void zpci_guest_begin_rpcit(struct zpci_guest *g, u64 start, u64 len);
 int zpci_guest_step(struct zpci_guest *g, struct zpci_rpcit *rpcit);
 
 void zpci_guest_storm(struct zpci_guest *g);
+void zpci_guest_yield(struct zpci_guest *g);
 
 void zpci_guest_fill(struct zpci_guest *g, u64 gpa, u64 size, u64 seed);
 u64 zpci_guest_checksum(struct zpci_guest *g, u64 gpa, u64 size);

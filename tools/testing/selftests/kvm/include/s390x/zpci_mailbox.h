@@ -34,6 +34,7 @@
  * @OP_FILL: fill memory with a pattern
  * @OP_CHECKSUM: compute a checksum of memory
  * @OP_STORM: change tables and execute RPCIT over and over, see struct zpci_storm
+ * @OP_YIELD: execute DIAGNOSE 0x44, an intercept with hardly anything to do
  */
 enum zpci_guest_op {
 	OP_CLEAR,
@@ -45,6 +46,7 @@ enum zpci_guest_op {
 	OP_FILL,
 	OP_CHECKSUM,
 	OP_STORM,
+	OP_YIELD,
 };
 
 /**
@@ -64,6 +66,7 @@ enum zpci_guest_op {
  * @next_table: first byte of it that is not yet used
  * @designation: type of the first table
  * @rpcit: result of the RPCIT; exits are not known to the guest
+ * @ticks: what the RPCIT or DIAGNOSE took, in units of the TOD clock
  * @storm: what to do in OP_STORM
  */
 struct zpci_mailbox {
@@ -82,6 +85,7 @@ struct zpci_mailbox {
 	u64 next_table;
 	unsigned int designation;
 	struct zpci_rpcit rpcit;
+	u64 ticks;
 	struct zpci_storm storm;
 };
 

@@ -330,3 +330,10 @@ void zpci_guest_storm(struct zpci_guest *g)
 	g->mailbox->op = OP_STORM;
 	run_guest(g);
 }
+
+/* The guest executes DIAGNOSE 0x44. How long that takes is in its mailbox. */
+void zpci_guest_yield(struct zpci_guest *g)
+{
+	g->mailbox->op = OP_YIELD;
+	run_guest(g);
+}

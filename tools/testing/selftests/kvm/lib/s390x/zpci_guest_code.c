@@ -54,6 +54,9 @@ static void guest_set_pgm_new_psw(u64 mask, u64 address)
 #define GET_CC		"	ipm	%[cc]\n"		\
 			"	srl	%[cc],28\n"
 
+/* STORE CLOCK FAST; it sets the condition code. */
+#define STCKF(name)	"	.insn	s,0xb27c0000,%[" #name "]\n"
+
 /* No program interruption must happen, or the caller has armed the handler. */
 static void guest_rpcit(struct zpci_mailbox *mb)
 {
@@ -61,6 +64,7 @@ static void guest_rpcit(struct zpci_mailbox *mb)
 	register u64 r4 asm("4") = mb->iova;
 	register u64 r5 asm("5") = mb->size;
 	u64 psw[2] = { PSW_MASK_KERNEL | PSW_MASK_PSTATE };
+	u64 before = 0, after = 0;
 	u32 cc;
 
 	/*
@@ -83,11 +87,15 @@ static void guest_rpcit(struct zpci_mailbox *mb)
 			     : [cc] "=&d" (cc), "+d" (r2), "+d" (r4), "+d" (r5)
 			     : : "cc", "memory");
 	} else {
-		asm volatile(RPCIT(4)
+		asm volatile(STCKF(before)
+			     RPCIT(4)
 			     GET_CC
-			     : [cc] "=&d" (cc), "+d" (r2), "+d" (r4), "+d" (r5)
+			     STCKF(after)
+			     : [cc] "=&d" (cc), "+d" (r2), "+d" (r4), "+d" (r5),
+			       [before] "=Q" (before), [after] "=Q" (after)
 			     : : "cc", "memory");
 	}
+	mb->ticks = after - before;
 	mb->rpcit.cc = cc;
 	mb->rpcit.status = r2 >> RPCIT_STATUS_SHIFT & 0xff;
 }
@@ -104,6 +112,18 @@ static void guest_do_rpcit(struct zpci_mailbox *mb)
 	 */
 	asm volatile("	ptlb" : : : "memory");
 	guest_set_pgm_new_psw(PSW_MASK_WAIT, LC_PGM_NEW_PSW);
+}
+
+static void guest_yield(struct zpci_mailbox *mb)
+{
+	u64 before, after;
+
+	asm volatile(STCKF(before)
+		     "	diag	0,0,0x44\n"
+		     STCKF(after)
+		     : [before] "=Q" (before), [after] "=Q" (after)
+		     : : "cc", "memory");
+	mb->ticks = after - before;
 }
 
 static u64 *guest_new_table(struct zpci_mailbox *mb, int entries, u64 invalid)
@@ -386,6 +406,9 @@ void zpci_guest_main(struct zpci_mailbox *mb)
 			break;
 		case OP_STORM:
 			guest_storm(mb);
+			break;
+		case OP_YIELD:
+			guest_yield(mb);
 			break;
 		}
 		GUEST_SYNC(mb->op);

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What an RPCIT costs that the kernel carries out
+ *
+ * The guest reads its TOD clock before and after the instruction. On a host whose
+ * clock counts instructions, as that of QEMU with -icount shift=0 does, this is
+ * the number of instructions from the exit of the guest to its next entry, with
+ * the four that the guest itself executes. On any other host it is nanoseconds,
+ * and says little.
+ *
+ * Each case prints a line
+ *
+ *	# bench CASE COST PAGES REFRESHES TABLES
+ *
+ * the cost (a median), the number of pages it is spread over, the host's refreshes
+ * for one RPCIT, and the shadow's page tables and above when it was done.
+ *
+ *	zpci_bench			everything
+ *	zpci_bench quick		some of it
+ *	zpci_bench loop PAGES STRIDE N	map and unmap, N times, for a profile, or
+ *					refresh everything if PAGES is 0
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/vfio_zdev.h>
+
+#include "../../../../mm/gup_test.h"
+
+#include "ioat.h"
+#include "kselftest.h"
+#include "kvm_util.h"
+#include "processor.h"
+#include "test_util.h"
+#include "zpci_mailbox.h"
+#include "zpci_vm.h"
+
+/* Odd, for the median to be one of them */
+#define REPETITIONS	9
+#define FEW		3
+
+#define MANY		256UL	/* pages: a page table */
+#define GIB		0x40000000UL
+
+#define FIRST_GPA	ZPCI_GUEST_PAGE(20)
+#define OTHER_GPA	(FIRST_GPA + MANY * PAGE_SIZE)
+
+/* As the kernel has them (include/linux/mm_types.h) */
+#define FOLL_WRITE	0x001
+#define FOLL_LONGTERM	0x100
+
+static struct zpci_vm m;
+
+static int ascending(const void *a, const void *b)
+{
+	const u64 *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static u64 median(u64 *values, int nr)
+{
+	qsort(values, nr, sizeof(*values), ascending);
+	return values[nr / 2];
+}
+
+/* Units of the TOD clock, 4096 of which are a microsecond */
+static u64 nanoseconds(u64 ticks)
+{
+	return (ticks * 1000 + 2048) / 4096;
+}
+
+/**
+ * struct bench - what a case sums up
+ * @cost: of each repetition, in nanoseconds
+ * @refreshes: host refreshes of each repetition
+ * @nr: repetitions so far
+ */
+struct bench {
+	u64 cost[REPETITIONS];
+	u64 refreshes[REPETITIONS];
+	int nr;
+};
+
+static void print_line(const char *name, u64 cost, u64 pages, u64 refreshes,
+		       u64 tables)
+{
+	printf("# bench %s %lu %lu %lu %lu\n", name, cost, pages, refreshes,
+	       tables);
+	fflush(stdout);
+}
+
+static void print_bench(const char *name, struct bench *b, u64 pages)
+{
+	print_line(name, median(b->cost, b->nr), pages,
+		   median(b->refreshes, b->nr), zpci_vm_stats(&m).tables);
+}
+
+/* One RPCIT; what it takes is noted in @b, if that is not NULL. */
+static void rpcit(struct bench *b, u64 iova, u64 size)
+{
+	u64 before = zpci_vm_stats(&m).refreshes;
+	struct zpci_rpcit r = zpci_guest_rpcit(&m.guest, iova, size);
+
+	TEST_ASSERT(!r.cc && !r.exits && !r.pgm,
+		    "RPCIT: cc %u, status %u, %u exits, program interruption %u",
+		    r.cc, r.status, r.exits, r.pgm);
+	if (!b)
+		return;
+	b->cost[b->nr] = nanoseconds(m.guest.mailbox->ticks);
+	b->refreshes[b->nr++] = zpci_vm_stats(&m).refreshes - before;
+}
+
+/* Section: what there is below it all */
+
+static void bench_exit(void)
+{
+	struct bench b = {};
+
+	while (b.nr < REPETITIONS) {
+		zpci_guest_yield(&m.guest);
+		b.cost[b.nr++] = nanoseconds(m.guest.mailbox->ticks);
+	}
+	print_bench("exit", &b, 1);
+}
+
+/* pin_user_pages_fast() and unpin_user_pages(), @per_call pages at once */
+static void bench_pin(int fd, const char *name, u64 per_call)
+{
+	u64 pages = 16 * MANY, size = pages * PAGE_SIZE;
+	struct gup_test gup = {
+		.size = size,
+		.nr_pages_per_call = per_call,
+		.gup_flags = FOLL_WRITE | FOLL_LONGTERM,
+	};
+	u64 pin[FEW], unpin[FEW];
+	char line[40];
+	void *mem;
+	int i;
+
+	mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	TEST_ASSERT(mem != MAP_FAILED, "no memory");
+	for (i = 0; i < FEW; i++) {
+		gup.addr = (u64)mem;
+		gup.size = size;
+		TEST_ASSERT(!ioctl(fd, PIN_FAST_BENCHMARK, &gup) &&
+			    gup.size == size, "PIN_FAST_BENCHMARK: %s",
+			    strerror(errno));
+		pin[i] = gup.get_delta_usec * 1000;
+		unpin[i] = gup.put_delta_usec * 1000;
+	}
+	munmap(mem, size);
+	/* For as many pages as the cases have */
+	snprintf(line, sizeof(line), "pin-%s", name);
+	print_line(line, median(pin, FEW) / (pages / MANY), MANY, 0, 0);
+	snprintf(line, sizeof(line), "unpin-%s", name);
+	print_line(line, median(unpin, FEW) / (pages / MANY), MANY, 0, 0);
+}
+
+static void bench_pins(void)
+{
+	int fd = open("/sys/kernel/debug/gup_test", O_RDWR);
+
+	if (fd < 0) {
+		ksft_print_msg("no /sys/kernel/debug/gup_test: CONFIG_GUP_TEST is off\n");
+		return;
+	}
+	bench_pin(fd, "contiguous", MANY);
+	bench_pin(fd, "scattered", 1);
+	close(fd);
+}
+
+/* Section: map, remap and unmap some pages */
+
+/* The guest's entries: consecutive frames, or every other frame */
+static void set_entries(u64 iova, u64 gpa, u64 nr, u64 stride)
+{
+	u64 i;
+
+	if (stride == 1) {
+		zpci_guest_map(&m.guest, iova, gpa, nr * PAGE_SIZE, 0);
+		return;
+	}
+	for (i = 0; i < nr; i++)
+		zpci_guest_map(&m.guest, iova + i * PAGE_SIZE,
+			       gpa + i * stride * PAGE_SIZE, PAGE_SIZE, 0);
+}
+
+static void bench_pages(u64 iova, u64 nr, u64 stride)
+{
+	struct bench map = {}, remap = {}, unmap = {}, same = {};
+	const char *way = nr < MANY ? "" : stride == 1 ? "-contiguous" :
+							 "-scattered";
+	char name[40];
+
+	while (map.nr < REPETITIONS) {
+		set_entries(iova, FIRST_GPA, nr, stride);
+		rpcit(&map, iova, nr * PAGE_SIZE);
+		rpcit(&same, iova, nr * PAGE_SIZE);
+		/* None of the frames is one that was there at that address. */
+		set_entries(iova, OTHER_GPA + PAGE_SIZE, nr, stride);
+		rpcit(&remap, iova, nr * PAGE_SIZE);
+		zpci_guest_unmap(&m.guest, iova, nr * PAGE_SIZE);
+		rpcit(&unmap, iova, nr * PAGE_SIZE);
+	}
+	snprintf(name, sizeof(name), "map-%lu%s", nr, way);
+	print_bench(name, &map, nr);
+	snprintf(name, sizeof(name), "remap-%lu%s", nr, way);
+	print_bench(name, &remap, nr);
+	snprintf(name, sizeof(name), "same-%lu%s", nr, way);
+	print_bench(name, &same, nr);
+	snprintf(name, sizeof(name), "unmap-%lu%s", nr, way);
+	print_bench(name, &unmap, nr);
+}
+
+/* Section: refresh of everything */
+
+/*
+ * @segments full page tables: one of the guest's own, whose entries change, and
+ * one that all others share.
+ */
+static void fill(u64 iova, u64 segments)
+{
+	u64 table, i;
+
+	set_entries(iova, FIRST_GPA, MANY, 1);
+	if (segments == 1)
+		return;
+	set_entries(iova + IOAT_FRAME_1M, FIRST_GPA, MANY, 1);
+	table = zpci_guest_edit(&m.guest, IOAT_SEGMENT, iova + IOAT_FRAME_1M,
+				0, 0);
+	for (i = 2; i < segments; i++)
+		zpci_guest_edit(&m.guest, IOAT_SEGMENT,
+				iova + i * IOAT_FRAME_1M, ~0UL, table);
+}
+
+static void bench_whole(const char *aperture, u64 iova, u64 mapped, u64 changed)
+{
+	int reps = mapped > 65536 ? FEW : REPETITIONS;
+	struct bench b = {};
+	char name[60];
+	u64 gpa;
+
+	while (b.nr < reps) {
+		gpa = FIRST_GPA + (b.nr & 1 ? 0 : MANY * PAGE_SIZE);
+		if (changed)
+			set_entries(iova, gpa, changed, 1);
+		rpcit(&b, m.pba, m.pal - m.pba + 1);
+	}
+	snprintf(name, sizeof(name), "whole-%s-%lu-%lu", aperture, mapped,
+		 changed);
+	print_bench(name, &b, mapped ?: 1);
+}
+
+static void bench_aperture(const char *name, unsigned int designation, u64 size,
+			   bool quick)
+{
+	static const u64 mapped[] = { 0, 1, 16384, 262144 };
+	u64 iova;
+	int i;
+
+	zpci_guest_design_tables(&m.guest, designation);
+	m.pba = m.vfio.start_dma;
+	m.pal = size ? m.pba + size - 1 : m.vfio.end_dma;
+	if (designation == IOTA_DT_RTTO && m.pal >= 1UL << 42)
+		m.pal = (1UL << 42) - 1;
+	TEST_ASSERT(!zpci_vm_register(&m), "IOAT_REG: %s", strerror(errno));
+	/* The last GiB of it */
+	iova = (m.pal + 1 - GIB) & ~(GIB - 1);
+	if (iova < m.pba)
+		iova = m.pba;
+	for (i = 0; i < ARRAY_SIZE(mapped) - quick; i++) {
+		if (mapped[i] == 1)
+			set_entries(iova, FIRST_GPA, 1, 1);
+		else if (mapped[i])
+			fill(iova, mapped[i] / MANY);
+		rpcit(NULL, m.pba, m.pal - m.pba + 1);
+		bench_whole(name, iova, mapped[i], 0);
+		if (mapped[i])
+			bench_whole(name, iova, mapped[i], 1);
+		if (mapped[i] > 1)
+			bench_whole(name, iova, mapped[i], 64);
+	}
+	TEST_ASSERT(!zpci_vm_deregister(&m), "IOAT_DEREG: %s", strerror(errno));
+}
+
+/* Section: what the DMA API of a guest does all the time */
+
+/*
+ * A page is mapped, later unmapped, at one I/O address after the other. Strict: an
+ * RPCIT for each. Lazy: what is unmapped waits for one refresh of everything.
+ */
+static void bench_stream(const char *name, bool lazy, u64 in_flight)
+{
+	u64 n, total = 0, ticks, iova, base = m.pba & ~(IOAT_FRAME_1M - 1);
+
+	base += IOAT_FRAME_1M;
+	for (n = 0; n < 4 * MANY; n++) {
+		iova = base + n * PAGE_SIZE;
+		zpci_guest_map(&m.guest, iova,
+			       FIRST_GPA + n % in_flight * PAGE_SIZE, PAGE_SIZE,
+			       0);
+		rpcit(NULL, iova, PAGE_SIZE);
+		ticks = m.guest.mailbox->ticks;
+		total += ticks;
+		if (n < in_flight)
+			continue;
+		iova -= in_flight * PAGE_SIZE;
+		zpci_guest_unmap(&m.guest, iova, PAGE_SIZE);
+		if (!lazy)
+			rpcit(NULL, iova, PAGE_SIZE);
+		else if (n % MANY == MANY - 1)
+			rpcit(NULL, m.pba, m.pal - m.pba + 1);
+		else
+			continue;
+		ticks = m.guest.mailbox->ticks;
+		total += ticks;
+	}
+	print_line(name, nanoseconds(total) / (4 * MANY), 1, 1,
+		   zpci_vm_stats(&m).tables);
+	zpci_guest_unmap(&m.guest, base, 4 * IOAT_FRAME_1M);
+	rpcit(NULL, m.pba, m.pal - m.pba + 1);
+}
+
+/* Section: what to measure */
+
+static void loop(u64 iova, u64 pages, u64 stride, u64 count)
+{
+	while (count--) {
+		if (!pages) {
+			rpcit(NULL, m.pba, m.pal - m.pba + 1);
+			continue;
+		}
+		set_entries(iova, FIRST_GPA, pages, stride);
+		rpcit(NULL, iova, pages * PAGE_SIZE);
+		zpci_guest_unmap(&m.guest, iova, pages * PAGE_SIZE);
+		rpcit(NULL, iova, pages * PAGE_SIZE);
+	}
+}
+
+static void all(u64 iova, bool quick)
+{
+	bench_exit();
+	bench_pins();
+	bench_pages(iova, 1, 1);
+	bench_pages(iova, 16, 1);
+	bench_pages(iova, MANY, 1);
+	bench_pages(iova, MANY, 2);
+	bench_stream("stream-strict", false, 32);
+	bench_stream("stream-lazy", true, 32);
+	TEST_ASSERT(!zpci_vm_deregister(&m), "IOAT_DEREG: %s", strerror(errno));
+
+	bench_aperture("1G", IOTA_DT_RTTO, GIB, quick);
+	if (!quick) {
+		bench_aperture("4T", IOTA_DT_RTTO, 0, quick);
+		bench_aperture("largest", IOTA_DT_RFTO, 0, quick);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	u64 iova;
+
+	ksft_print_header();
+	zpci_vm_require();
+	ksft_set_plan(1);
+
+	zpci_vm_setup(&m, VFIO_ZPCI_GROUP);
+	iova = (m.pba | (IOAT_FRAME_1M - 1)) + 1;
+	if (argc == 5 && !strcmp(argv[1], "loop"))
+		loop(iova, atoi_non_negative("PAGES", argv[2]),
+		     atoi_positive("STRIDE", argv[3]),
+		     atoi_non_negative("N", argv[4]));
+	else if (argc == 1 || (argc == 2 && !strcmp(argv[1], "quick")))
+		all(iova, argc == 2);
+	else
+		ksft_exit_fail_msg("zpci_bench [quick | loop PAGES STRIDE N]\n");
+	zpci_vm_destroy(&m);
+	ksft_test_result_pass("all cases\n");
+	ksft_finished();
+}
