@@ -7,6 +7,7 @@ help:
 	@echo 'make run       set up this machine, build, and show the main job'
 	@echo 'make check     lint, build, and all tests'
 	@echo 'make lint      the static checks alone'
+	@echo 'make bench     what an RPCIT costs, in instructions'
 	@echo 'make fuzz      fuzz the shadow until something is found'
 	@echo 'make mutants   break the kernel on purpose: do the tests notice?'
 	@echo 'make soak      random guests, faults and teardown  (MINUTES=, SEED=,'
@@ -29,6 +30,9 @@ help:
 run check lint mutants shell clean distclean:
 	@lab/$@
 
+bench:
+	@lab/bench/run
+
 fuzz:
 	@lab/native fuzz
 
@@ -41,5 +45,5 @@ soak-boots:
 tree series refresh:
 	@lab/trees $@ $(T)
 
-.PHONY: help run check lint fuzz mutants soak soak-boots shell clean distclean \
+.PHONY: help run check lint bench fuzz mutants soak soak-boots shell clean distclean \
 	tree series refresh

@@ -131,7 +131,7 @@ static inline unsigned int s390_iot_index(enum s390_iot_level level, u64 iova)
 static inline unsigned int s390_iot_same(const u64 *a, const u64 *b,
 					 unsigned int nr)
 {
-#ifdef __s390x__
+#ifdef CONFIG_S390
 	union register_pair r1 = {
 		.even = (unsigned long)a, .odd = nr * sizeof(*a),
 	};

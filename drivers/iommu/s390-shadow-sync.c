@@ -305,8 +305,8 @@ static int segment_sync(struct s390_shadow *shadow,
 	struct s390_shadow_bucket *bucket = &shadow->buckets[seg.bucket];
 	int rc;
 
-	/* Before entries are fetched; pairs with shadow_settle() */
 	atomic_inc(&shadow->syncing);
+	/* Counted before entries are fetched; pairs with shadow_settle() */
 	smp_mb__after_atomic();
 	if (mutex_lock_killable(&bucket->lock)) {
 		rc = -EINTR;
@@ -383,12 +383,18 @@ static int shadow_sync(struct s390_shadow *shadow,
 {
 	u64 seg_last, start = walk->next, last = walk->last;
 	bool many = (start ^ last) & S390_IOT_SEGMENT_MASK;
-	int rc;
+	int rc = 0;
 
 	if (many) {
 		rc = shadow_settle(shadow);
 		if (rc)
 			return rc;
+		/* A whole segment may be one that is passed over */
+		if (!(start & ~S390_IOT_SEGMENT_MASK) &&
+		    !walk_next(shadow, *batchp, walk)) {
+			walk->next = last;
+			goto passed;
+		}
 	}
 
 	for (;;) {
@@ -431,6 +437,7 @@ static int shadow_sync(struct s390_shadow *shadow,
 			break;
 		cond_resched();
 	}
+passed:
 	/* Segments were passed over: was one of them given up just before? */
 	if (many && walk->next > start)
 		s390_shadow_cover_unfinished(shadow, *batchp, start,

@@ -127,6 +127,23 @@ struct ioat_reg {
 /* Section: guest memory for the shadow */
 
 /*
+ * The memory slot that @gaddr is in, with the user address for it; NULL if there is
+ * none. Called inside a read section of kvm->srcu.
+ */
+static struct kvm_memory_slot *ioat_slot(struct ioat_reg *reg, u64 gaddr,
+					 unsigned long *hva)
+{
+	gfn_t gfn = gpa_to_gfn(gaddr);
+	struct kvm_memory_slot *slot;
+
+	slot = __gfn_to_memslot(kvm_memslots(reg->kvm), gfn);
+	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
+		return NULL;
+	*hva = __gfn_to_hva_memslot(slot, gfn) + offset_in_page(gaddr);
+	return slot;
+}
+
+/*
  * Called from an RPCIT intercept: inside a read section of kvm->srcu, which
  * keeps the memslots, and in the process whose memory the guest's is.
  *
@@ -139,19 +156,15 @@ static int ioat_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	unsigned long len = nr * sizeof(*dst), left, hva;
 	struct ioat_reg *reg = guest;
 	struct kvm_memory_slot *slot;
-	gfn_t gfn;
 
 	/* A table is more than a page, but seldom in more than one memory slot */
 	while (len) {
-		gfn = gpa_to_gfn(gaddr);
-		slot = gfn_to_memslot(reg->kvm, gfn);
-		hva = gfn_to_hva_memslot_prot(slot, gfn, NULL);
-		if (kvm_is_error_hva(hva))
+		slot = ioat_slot(reg, gaddr, &hva);
+		if (!slot)
 			return -EFAULT;
 		left = gfn_to_gpa(slot->base_gfn + slot->npages) - gaddr;
 		left = min(left, len);
-		if (__copy_from_user(dst, (void __user *)hva +
-					  offset_in_page(gaddr), left))
+		if (__copy_from_user(dst, (void __user *)hva, left))
 			return -EFAULT;
 		dst += left / sizeof(*dst);
 		gaddr += left;
@@ -187,16 +200,14 @@ static int fetch_user(u64 *val, const u64 __user *uaddr)
 /* Called in the same context as ioat_read() */
 static int ioat_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 {
-	struct ioat_reg *reg = guest;
 	const u64 __user *uaddr;
 	unsigned long hva;
 	unsigned int i;
 	int rc = 0;
 
-	hva = gfn_to_hva_prot(reg->kvm, gpa_to_gfn(gaddr), NULL);
-	if (kvm_is_error_hva(hva))
+	if (!ioat_slot(guest, gaddr, &hva))
 		return -EFAULT;
-	uaddr = (const u64 __user *)(hva + offset_in_page(gaddr));
+	uaddr = (const u64 __user *)hva;
 
 	might_fault();
 	for (i = 0; i < nr && !rc; i++)
@@ -222,18 +233,16 @@ static long ioat_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 	unsigned int gup_flags = FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
 	struct ioat_reg *reg = guest;
 	struct kvm_memory_slot *slot;
-	gfn_t gfn = gpa_to_gfn(gaddr);
-	bool writable;
 	unsigned long hva;
 	long rc, i;
 
-	slot = gfn_to_memslot(reg->kvm, gfn);
-	hva = gfn_to_hva_memslot_prot(slot, gfn, &writable);
-	if (kvm_is_error_hva(hva) || (write && !writable))
+	slot = ioat_slot(reg, gaddr, &hva);
+	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
 		return -EFAULT;
 
 	/* User addresses are consecutive only within a memslot */
-	nr = min_t(gfn_t, nr, slot->base_gfn + slot->npages - gfn);
+	nr = min_t(gfn_t, nr,
+		   slot->base_gfn + slot->npages - gpa_to_gfn(gaddr));
 
 	/* Without FOLL_WRITE, FOLL_LONGTERM resolves copy-on-write just as well */
 	rc = pin_user_pages_fast(hva, nr, gup_flags, pages);

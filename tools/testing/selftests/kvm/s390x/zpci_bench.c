@@ -332,6 +332,8 @@ static void bench_stream(const char *name, bool lazy, u64 in_flight)
 
 static void loop(u64 iova, u64 pages, u64 stride, u64 count)
 {
+	/* Something for the refreshes to look at */
+	set_entries(iova, FIRST_GPA, 1, 1);
 	while (count--) {
 		if (!pages) {
 			rpcit(NULL, m.pba, m.pal - m.pba + 1);
