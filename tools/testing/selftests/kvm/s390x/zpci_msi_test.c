@@ -803,18 +803,26 @@ enum way_out { DEREGISTER, RESET, CLOSE_ZPCI, CLOSE_FUNCTION, WAYS_OUT };
 
 /*
  * The indicators are not touched any more, and there is no interruption, except
- * one that was pending then.
+ * one that was pending then: the vCPU, which does not wait, has taken it when it
+ * has executed something.
  */
 static const char *silent(struct msi *t)
 {
 	struct zpci_listener_mailbox *mb = t->l.mailbox;
+	const char *wrong;
 	u64 count;
 
 	usleep(SETTLE * 1000);
+	wrong = zpci_listener_await_beats(&t->l);
+	if (wrong)
+		return wrong;
 	count = READ_ONCE(mb->count);
 	WRITE_ONCE(*t->ibv, 0);
 	WRITE_ONCE(*t->sb, 0);
 	usleep(SETTLE * 1000);
+	wrong = zpci_listener_await_beats(&t->l);
+	if (wrong)
+		return wrong;
 	if (READ_ONCE(*t->ibv) || READ_ONCE(*t->sb))
 		return "an indicator is set when none should be";
 	return READ_ONCE(mb->count) == count ? NULL :

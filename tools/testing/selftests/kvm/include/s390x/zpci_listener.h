@@ -80,6 +80,7 @@ struct zpci_irq {
  * @cqes: completion queue
  * @done: how many commands have been completed
  * @wrong: loads or stores that did not do what they should
+ * @beats: grows as long as it executes anything while it listens
  *
  * The interruption handler knows the offsets of the first members.
  */
@@ -104,6 +105,7 @@ struct zpci_listener_mailbox {
 	u64 cqes;
 	u64 done;
 	u64 wrong;
+	u64 beats;
 };
 
 enum zpci_listener_op {
@@ -176,6 +178,7 @@ void zpci_listener_resume(struct zpci_listener *l);
 void zpci_listener_pause(struct zpci_listener *l);
 const char *zpci_listener_await_stop(struct zpci_listener *l);
 const char *zpci_listener_await_rounds(struct zpci_listener *l, u64 rounds);
+const char *zpci_listener_await_beats(struct zpci_listener *l);
 
 u64 zpci_listener_stat(struct zpci_listener *l, const char *name);
 u64 zpci_listener_exits(struct zpci_listener *l);

@@ -380,6 +380,23 @@ const char *zpci_listener_await_rounds(struct zpci_listener *l, u64 rounds)
 	return "the vCPU does not go on";
 }
 
+/*
+ * The vCPU, which does not wait, executes something from now on. On a busy machine
+ * that may be a while.
+ */
+const char *zpci_listener_await_beats(struct zpci_listener *l)
+{
+	u64 end = READ_ONCE(l->mailbox->beats) + 2;
+	int i;
+
+	for (i = 0; i < PATIENCE; i++) {
+		if (READ_ONCE(l->mailbox->beats) >= end)
+			return NULL;
+		usleep(1000);
+	}
+	return "the vCPU executes nothing";
+}
+
 /* A counter of KVM's for the vCPU */
 u64 zpci_listener_stat(struct zpci_listener *l, const char *name)
 {

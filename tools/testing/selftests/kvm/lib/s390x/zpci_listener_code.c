@@ -162,6 +162,7 @@ static bool pump(struct zpci_listener_mailbox *mb)
 	if (pci_store(__builtin_bswap32(next), mb->sq[0], mb->sq[1]))
 		return false;
 	while ((READ_ONCE(*tag) & 1) != phase) {
+		WRITE_ONCE(mb->beats, mb->beats + 1);
 		if (!strict && READ_ONCE(mb->stop))
 			return true;
 	}
@@ -188,6 +189,7 @@ static void listen(struct zpci_listener_mailbox *mb)
 		if (mb->flags & LISTEN_PUMP && works)
 			works = pump(mb);
 		WRITE_ONCE(mb->rounds, mb->rounds + 1);
+		WRITE_ONCE(mb->beats, mb->beats + 1);
 	}
 	set_io_mask(false);
 }
