@@ -366,18 +366,25 @@ const char *zpci_listener_await_stop(struct zpci_listener *l)
 	return l->stopped ? NULL : "the vCPU has left for another reason";
 }
 
-/* The vCPU looks at the mailbox, at least so often. */
-const char *zpci_listener_await_rounds(struct zpci_listener *l, u64 rounds)
+/* A counter that the guest keeps grows by so much from now on. */
+static bool await_growth(const u64 *counter, u64 growth)
 {
-	u64 end = READ_ONCE(l->mailbox->rounds) + rounds;
+	u64 end = READ_ONCE(*counter) + growth;
 	int i;
 
 	for (i = 0; i < PATIENCE; i++) {
-		if (READ_ONCE(l->mailbox->rounds) >= end)
-			return NULL;
+		if (READ_ONCE(*counter) >= end)
+			return true;
 		usleep(1000);
 	}
-	return "the vCPU does not go on";
+	return false;
+}
+
+/* The vCPU looks at the mailbox, at least so often. */
+const char *zpci_listener_await_rounds(struct zpci_listener *l, u64 rounds)
+{
+	return await_growth(&l->mailbox->rounds, rounds) ?
+	       NULL : "the vCPU does not go on";
 }
 
 /*
@@ -386,15 +393,8 @@ const char *zpci_listener_await_rounds(struct zpci_listener *l, u64 rounds)
  */
 const char *zpci_listener_await_beats(struct zpci_listener *l)
 {
-	u64 end = READ_ONCE(l->mailbox->beats) + 2;
-	int i;
-
-	for (i = 0; i < PATIENCE; i++) {
-		if (READ_ONCE(l->mailbox->beats) >= end)
-			return NULL;
-		usleep(1000);
-	}
-	return "the vCPU executes nothing";
+	return await_growth(&l->mailbox->beats, 2) ?
+	       NULL : "the vCPU executes nothing";
 }
 
 /* A counter of KVM's for the vCPU */
