@@ -48,6 +48,18 @@ int __init s390_iot_init(void)
 }
 
 /**
+ * s390_iot_alloc_raw() - allocate as much memory as a table has
+ * @gfp: allocation flags
+ *
+ * Return: memory for 2048 entries, not initialized, or NULL. Freed by
+ * s390_iot_free_table().
+ */
+unsigned long *s390_iot_alloc_raw(gfp_t gfp)
+{
+	return kmem_cache_alloc(s390_iot_table_cache, gfp);
+}
+
+/**
  * s390_iot_alloc_table() - allocate a region or segment table
  * @gfp: allocation flags
  *
@@ -60,24 +72,10 @@ unsigned long *s390_iot_alloc_table(gfp_t gfp)
 
 	KUNIT_STATIC_STUB_REDIRECT(s390_iot_alloc_table, gfp);
 
-	table = kmem_cache_alloc(s390_iot_table_cache, gfp);
+	table = s390_iot_alloc_raw(gfp);
 	if (table)
 		memset64((u64 *)table, ZPCI_TABLE_INVALID, ZPCI_TABLE_ENTRIES);
 	return table;
-}
-
-/**
- * s390_iot_alloc_raw() - allocate as much memory as a table has
- * @gfp: allocation flags
- *
- * Return: memory for 2048 entries, not initialized, or NULL. Freed by
- * s390_iot_free_table().
- */
-unsigned long *s390_iot_alloc_raw(gfp_t gfp)
-{
-	KUNIT_STATIC_STUB_REDIRECT(s390_iot_alloc_raw, gfp);
-
-	return kmem_cache_alloc(s390_iot_table_cache, gfp);
 }
 
 /**

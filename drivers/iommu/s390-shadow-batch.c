@@ -86,6 +86,13 @@ void s390_shadow_init_batch(struct s390_shadow_batch *batch)
 	batch->seen.nr = 0;
 }
 
+static void destroy_batch(struct s390_shadow_batch *batch)
+{
+	if (batch->seen.table)
+		s390_iot_free_table(batch->seen.table);
+	kfree(batch);
+}
+
 /**
  * s390_shadow_free_batch() - free a batch that holds nothing
  * @shadow: the shadow
@@ -97,11 +104,8 @@ void s390_shadow_free_batch(struct s390_shadow *shadow,
 {
 	if (!batch || batch == shadow->spare)
 		return;
-	if (!cmpxchg(&shadow->idle, NULL, batch))
-		return;
-	if (batch->seen.table)
-		s390_iot_free_table(batch->seen.table);
-	kfree(batch);
+	if (cmpxchg(&shadow->idle, NULL, batch))
+		destroy_batch(batch);
 }
 
 /**
@@ -112,11 +116,8 @@ void s390_shadow_free_idle(struct s390_shadow *shadow)
 {
 	struct s390_shadow_batch *batch = xchg(&shadow->idle, NULL);
 
-	if (!batch)
-		return;
-	if (batch->seen.table)
-		s390_iot_free_table(batch->seen.table);
-	kfree(batch);
+	if (batch)
+		destroy_batch(batch);
 }
 
 /**

@@ -73,7 +73,7 @@ static int fetch_run(struct s390_shadow_segment *seg, u64 pto, bool prot,
 }
 
 /* What a segment without a page table has mapped */
-static u64 no_mirror[ZPCI_PT_ENTRIES] = {
+static const u64 no_mirror[ZPCI_PT_ENTRIES] = {
 	[0 ... ZPCI_PT_ENTRIES - 1] = ZPCI_PTE_INVALID,
 };
 
@@ -83,7 +83,7 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 	unsigned int first, px = seg->px_first, end = seg->px_last + 1;
 	struct s390_shadow *shadow = seg->shadow;
 	u64 *want = seg->batch->guest;
-	u64 *mirror;
+	const u64 *mirror;
 	int rc;
 
 	if (end - px < S390_SHADOW_FEW)

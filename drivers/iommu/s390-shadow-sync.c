@@ -254,8 +254,10 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 		seg->leaf = phys_to_virt(ste & ZPCI_STE_ADDR_MASK);
 
 	rc = s390_shadow_fetch_segment(seg);
-	if (rc < 0 || seg->same)
-		return rc < 0 ? rc : 0;
+	if (rc < 0)
+		return rc;
+	if (seg->same)
+		return 0;
 
 	if (!rc) {
 		if (!seg->leaf)
