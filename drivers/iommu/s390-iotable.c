@@ -97,20 +97,6 @@ static unsigned long *s390_iot_alloc_pt(gfp_t gfp)
 }
 
 /**
- * s390_iot_next() - the table that a valid host entry leads to
- * @level: level of the table that @entry is from
- * @entry: a valid segment or region table entry of a host table
- *
- * Return: the table of the next lower level
- */
-unsigned long *s390_iot_next(enum s390_iot_level level, unsigned long entry)
-{
-	if (level == S390_IOT_ST)
-		return phys_to_virt(entry & ZPCI_STE_ADDR_MASK);
-	return phys_to_virt(entry & ZPCI_RTE_ADDR_MASK);
-}
-
-/**
  * s390_iot_free_tree() - free a table with all that hangs below it
  * @root: segment or region table, or NULL
  * @top: level of @root

@@ -13,6 +13,7 @@
 #define _S390_IOTABLE_H
 
 #include <linux/bits.h>
+#include <linux/io.h>
 #include <linux/limits.h>
 #include <linux/minmax.h>
 #include <linux/types.h>
@@ -132,10 +133,14 @@ static inline unsigned int s390_iot_same(const u64 *a, const u64 *b,
 					 unsigned int nr)
 {
 #ifdef CONFIG_S390
-	union register_pair r1 = {
+	union register_pair r1, r3;
+
+	if (!nr || READ_ONCE(*a) != READ_ONCE(*b))
+		return 0;
+	r1 = (union register_pair) {
 		.even = (unsigned long)a, .odd = nr * sizeof(*a),
 	};
-	union register_pair r3 = {
+	r3 = (union register_pair) {
 		.even = (unsigned long)b, .odd = nr * sizeof(*b),
 	};
 
@@ -383,8 +388,22 @@ static inline enum s390_iot_kind s390_iot_decode(enum s390_iot_level level,
 	return kind;
 }
 
+/**
+ * s390_iot_next() - the table that a valid host entry leads to
+ * @level: level of the table that @entry is from
+ * @entry: a valid segment or region table entry of a host table
+ *
+ * Return: the table of the next lower level
+ */
+static inline unsigned long *s390_iot_next(enum s390_iot_level level,
+					   unsigned long entry)
+{
+	if (level == S390_IOT_ST)
+		return phys_to_virt(entry & ZPCI_STE_ADDR_MASK);
+	return phys_to_virt(entry & ZPCI_RTE_ADDR_MASK);
+}
+
 int s390_iot_init(void);
-unsigned long *s390_iot_next(enum s390_iot_level level, unsigned long entry);
 unsigned long *s390_iot_alloc_table(gfp_t gfp);
 unsigned long *s390_iot_alloc_raw(gfp_t gfp);
 void s390_iot_free_table(unsigned long *table);

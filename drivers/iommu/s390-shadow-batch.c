@@ -82,8 +82,9 @@ void s390_shadow_init_batch(struct s390_shadow_batch *batch)
 	batch->buckets = 0;
 	batch_cover_nothing(batch);
 	batch->steps = S390_SHADOW_STEPS;
-	memset(batch->seen.gaddr, 0, sizeof(batch->seen.gaddr));
+	memset(batch->seen.gaddr, 0xff, sizeof(batch->seen.gaddr));
 	batch->seen.nr = 0;
+	batch->seen.ours_known = false;
 }
 
 static void destroy_batch(struct s390_shadow_batch *batch)
@@ -121,36 +122,19 @@ void s390_shadow_free_idle(struct s390_shadow *shadow)
 }
 
 /**
- * s390_shadow_unpin() - unpin and uncharge pages
+ * s390_shadow_unpin() - unpin and uncharge frames
  * @shadow: the shadow
- * @old: host page table entries that name them; the function can't use the
- *	 entries any more
- * @nr: number of entries
+ * @frames: the frames; the function can't use them any more
+ * @nr: number of frames
  *
  * Context: process; sleeps
  */
-void s390_shadow_unpin(struct s390_shadow *shadow, const u64 *old,
-		       unsigned int nr)
+void s390_shadow_unpin(struct s390_shadow *shadow,
+		       const struct s390_shadow_frame *frames, unsigned int nr)
 {
-	struct page *pages[S390_SHADOW_PIN_CHUNK];
-	unsigned int i, n = 0;
-	bool write = false;
-
 	if (!nr)
 		return;
-
-	for (i = 0; i < nr; i++) {
-		bool w = !(old[i] & ZPCI_TABLE_PROTECTED);
-
-		if (n && (w != write || n == ARRAY_SIZE(pages))) {
-			shadow->ops->unpin(shadow->guest, pages, n, write);
-			n = 0;
-		}
-		write = w;
-		pages[n++] = phys_to_page(old[i] & ZPCI_PTE_ADDR_MASK);
-	}
-	shadow->ops->unpin(shadow->guest, pages, n, write);
-	shadow->ops->uncharge(shadow->guest, nr);
+	shadow->ops->unpin(shadow->guest, frames, nr);
 	atomic64_sub(nr, &shadow->pinned);
 }
 
@@ -180,7 +164,7 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 	struct page *page, *tmp;
 	unsigned int i;
 
-	s390_shadow_unpin(shadow, batch->old, batch->nr);
+	s390_shadow_unpin(shadow, batch->frames, batch->nr);
 	batch->nr = 0;
 
 	list_for_each_entry_safe(page, tmp, &batch->leaves, lru) {
@@ -197,24 +181,6 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 	}
 
 	batch_cover_nothing(batch);
-}
-
-/**
- * s390_shadow_unfinished() - does another batch await its host refresh?
- * @shadow: the shadow
- * @batch: the batch that asks
- * @bucket: number of the bucket that it asks about
- *
- * Return: true if another batch has changed a segment of the bucket and was not
- * flushed yet
- */
-bool s390_shadow_unfinished(struct s390_shadow *shadow,
-			    struct s390_shadow_batch *batch,
-			    unsigned int bucket)
-{
-	int own = !!(batch->buckets & BIT_ULL(bucket));
-
-	return atomic_read_acquire(&shadow->buckets[bucket].unflushed) > own;
 }
 
 /**
@@ -293,10 +259,10 @@ static bool batch_merge(struct s390_shadow *shadow,
 	u64 both = into->buckets & batch->buckets;
 	unsigned int i;
 
-	if (into->nr + batch->nr > ARRAY_SIZE(into->old))
+	if (into->nr + batch->nr > ARRAY_SIZE(into->frames))
 		return false;
-	memcpy(&into->old[into->nr], batch->old,
-	       batch->nr * sizeof(batch->old[0]));
+	memcpy(&into->frames[into->nr], batch->frames,
+	       batch->nr * sizeof(batch->frames[0]));
 	into->nr += batch->nr;
 	batch->nr = 0;
 	list_splice_init(&batch->leaves, &into->leaves);

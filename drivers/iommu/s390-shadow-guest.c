@@ -42,11 +42,11 @@ static bool normalize_pte(u64 *pte, bool prot)
 {
 	u64 addr;
 
+	if (!s390_iot_pte_valid(*pte))
+		return true;
 	switch (s390_iot_decode(S390_IOT_PT, *pte, &addr, &prot)) {
 	case S390_IOT_FRAME:
 		*pte = s390_iot_pte(addr, prot);
-		return true;
-	case S390_IOT_INVALID:
 		return true;
 	default:
 		return false;
@@ -104,8 +104,9 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 		px += s390_iot_same(&want[px], &mirror[px], end - px);
 		if (px == end)
 			return 0;
-		for (first = px; px < end && want[px] != mirror[px]; px++)
-			;
+		/* A few too many do no harm */
+		for (first = px; px < end && want[px] != mirror[px];)
+			px = min(px + S390_SHADOW_FEW, end);
 		rc = fetch_run(seg, pto, prot, first, px);
 		if (rc)
 			return rc;
@@ -160,6 +161,37 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 	return rc ?: 1;
 }
 
+/* The copy of the guest's entry at @gaddr that was read in bulk, or NULL */
+static unsigned long *seen_entry(struct s390_shadow_seen *seen, u64 gaddr)
+{
+	u64 i = (gaddr - seen->table_gaddr) / sizeof(u64);
+
+	return gaddr >= seen->table_gaddr && i < seen->nr ? &seen->table[i] :
+							   NULL;
+}
+
+/*
+ * Read the guest's entries from that at @gaddr on, @nr of them to the end of its
+ * table or of the range. If that can't be done, they are looked at one by one.
+ */
+static unsigned long *see_entries(struct s390_shadow *shadow,
+				  struct s390_shadow_batch *batch, u64 gaddr,
+				  unsigned int nr)
+{
+	struct s390_shadow_seen *seen = &batch->seen;
+
+	batch->steps -= nr / ZPCI_PT_ENTRIES;
+	if (!seen->table)
+		seen->table = s390_iot_alloc_raw(S390_SHADOW_GFP);
+	seen->nr = 0;
+	if (!seen->table ||
+	    shadow->ops->read(shadow->guest, gaddr, (u64 *)seen->table, nr))
+		return NULL;
+	seen->table_gaddr = gaddr;
+	seen->nr = nr;
+	return seen->table;
+}
+
 /*
  * The guest's entry at @gaddr for a look. An entry that leads to other tables is
  * fetched, not to be half an old one, half a new one; what an entry says about
@@ -167,19 +199,21 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
  * stays below it, it need not be fetched again.
  */
 static int peek_entry(struct s390_shadow *shadow, enum s390_iot_level level,
-		      struct s390_shadow_batch *batch, u64 gaddr, u64 *entry)
+		      struct s390_shadow_seen *seen, u64 gaddr, u64 *entry)
 {
-	struct s390_shadow_seen *seen = &batch->seen;
 	unsigned int i = level - S390_IOT_ST;
+	unsigned long *copy;
 	int rc;
 
-	if (level == S390_IOT_ST && gaddr >= seen->table_gaddr &&
-	    (gaddr - seen->table_gaddr) / sizeof(u64) < seen->nr) {
-		*entry = seen->table[(gaddr - seen->table_gaddr) / sizeof(u64)];
-		return 0;
-	}
 	if (seen->gaddr[i] != gaddr) {
-		seen->gaddr[i] = 0;
+		copy = seen_entry(seen, gaddr);
+		/* Where a segment's page table is does not matter here */
+		if (copy && (level == S390_IOT_ST ||
+			     !s390_iot_entry_valid(*copy))) {
+			*entry = *copy;
+			return 0;
+		}
+		seen->gaddr[i] = U64_MAX;
 		rc = shadow->ops->fetch(shadow->guest, gaddr, &seen->entry[i],
 					1);
 		if (rc)
@@ -193,11 +227,17 @@ static int peek_entry(struct s390_shadow *shadow, enum s390_iot_level level,
 /*
  * The guest's last word on @iova above the page tables: the level at which its
  * walk ends, at which entry, and how.
+ *
+ * Segments are looked at together, as far as @last. So is what follows a table
+ * that the walk is @passing: where there is nothing in the table, there is nothing
+ * after it, as a rule.
  */
 static enum s390_iot_kind peek(struct s390_shadow *shadow,
 			       struct s390_shadow_batch *batch, u64 iova,
+			       u64 last, bool passing,
 			       enum s390_iot_level *levelp, u64 *gaddrp)
 {
+	struct s390_shadow_seen *seen = &batch->seen;
 	enum s390_iot_level level = shadow->guest_top;
 	enum s390_iot_kind kind;
 	u64 addr, entry;
@@ -208,7 +248,14 @@ static enum s390_iot_kind peek(struct s390_shadow *shadow,
 	for (;; level--) {
 		*levelp = level;
 		*gaddrp = addr + s390_iot_index(level, iova) * sizeof(entry);
-		if (peek_entry(shadow, level, batch, *gaddrp, &entry))
+		if ((passing || level == S390_IOT_ST) &&
+		    seen->gaddr[level - S390_IOT_ST] != *gaddrp) {
+			passing = false;
+			if (!seen_entry(seen, *gaddrp))
+				see_entries(shadow, batch, *gaddrp,
+					    s390_iot_run_nr(level, iova, last));
+		}
+		if (peek_entry(shadow, level, seen, *gaddrp, &entry))
 			return S390_IOT_MALFORMED;
 		kind = s390_iot_decode(level, entry, &addr, &prot);
 		if (kind != S390_IOT_TABLE || level == S390_IOT_ST)
@@ -226,29 +273,18 @@ static u64 invalid_until(struct s390_shadow *shadow,
 			 enum s390_iot_level level, u64 gaddr, u64 iova,
 			 u64 last)
 {
-	unsigned int nr = s390_iot_run_nr(level, iova, last), i;
+	unsigned int nr = s390_iot_run_nr(level, iova, last);
 	struct s390_shadow_seen *seen = &batch->seen;
+	unsigned long *copy = seen_entry(seen, gaddr);
 
 	if (nr == 1)
 		goto one;
-	i = (gaddr - seen->table_gaddr) / sizeof(u64);
-	if (gaddr < seen->table_gaddr || i >= seen->nr || nr > seen->nr - i) {
-		if (!seen->table)
-			seen->table = s390_iot_alloc_raw(S390_SHADOW_GFP);
-		seen->nr = 0;
-		if (!seen->table ||
-		    shadow->ops->read(shadow->guest, gaddr, (u64 *)seen->table,
-				      nr))
-			goto one;
-		seen->table_gaddr = gaddr;
-		seen->nr = nr;
-		i = 0;
-	}
+	if (!copy || copy + nr > seen->table + seen->nr)
+		copy = see_entries(shadow, batch, gaddr, nr);
 	/* Not any more? Then it has become valid after the look. */
-	if (s390_iot_entry_valid(seen->table[i]))
+	if (!copy || s390_iot_entry_valid(*copy))
 		goto one;
-	nr = s390_iot_run(&seen->table[i], nr);
-	return s390_iot_run_last(level, iova, nr);
+	return s390_iot_run_last(level, iova, s390_iot_run(copy, nr));
 one:
 	return s390_iot_span_last(level, iova);
 }
@@ -276,25 +312,35 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 			      struct s390_shadow_batch *batch, u64 *iova,
 			      u64 last)
 {
+	struct s390_shadow_seen *seen = &batch->seen;
 	enum s390_iot_level level;
-	u64 span_last, gaddr;
+	u64 addr = *iova, gaddr;
 
-	for (;;) {
+	/* Each part of either table is looked at once in the course of a refresh */
+	if (!seen->ours_known || seen->ours < addr) {
+		seen->ours = addr;
+		if (!s390_iot_find_ste(shadow->root, shadow->top, &seen->ours,
+				       last))
+			seen->ours = U64_MAX;
+		seen->ours_known = true;
+	}
+
+	while (addr != seen->ours) {
 		if (--batch->steps <= 0 || signal_pending(current) ||
 		    READ_ONCE(shadow->dead))
-			return true;
-		if (peek(shadow, batch, *iova, &level, &gaddr) !=
-		    S390_IOT_INVALID)
-			return true;
+			break;
+		if (peek(shadow, batch, addr, last, addr != *iova, &level,
+			 &gaddr) != S390_IOT_INVALID)
+			break;
 		/* Nothing there of the guest's, but maybe of ours */
-		span_last = min(invalid_until(shadow, batch, level, gaddr,
-					      *iova, last), last);
-		if (s390_iot_find_ste(shadow->root, shadow->top, iova,
-				      span_last))
-			return true;
-		if (span_last == last)
-			return false;
-		*iova = span_last + 1;
+		addr = invalid_until(shadow, batch, level, gaddr, addr, last);
+		if (addr >= min(seen->ours, last)) {
+			addr = seen->ours;
+			break;
+		}
+		addr++;
 		cond_resched();
 	}
+	*iova = addr;
+	return addr != U64_MAX;
 }

@@ -39,47 +39,62 @@
 #include <trace/events/s390_shadow.h>
 
 /*
- * Write one entry of the host table and of the mirror. The caller owns the
- * bucket's lock; @host is ZPCI_PTE_INVALID or names a pinned page.
+ * Frames @nr from the batch's end on were taken out of the entries @px to
+ * @px + @entries - 1
  */
-static void segment_set(struct s390_shadow_segment *seg, unsigned int px,
-			u64 host, u64 want)
+static void segment_took(struct s390_shadow_segment *seg, unsigned int px,
+			 unsigned int entries, unsigned int nr)
 {
-	struct s390_shadow *shadow = seg->shadow;
-	struct s390_shadow_batch *batch = seg->batch;
 	u64 iova = seg->iova + ((u64)px << PAGE_SHIFT);
-	u64 *mirror = s390_shadow_mirror(seg->leaf);
-	u64 old = seg->leaf[px];
 
-	WRITE_ONCE(seg->leaf[px], host);
-	if (s390_iot_pte_valid(old)) {
-		trace_s390_shadow_unmap(shadow->id, iova, mirror[px]);
-		seg->unmapped++;
-		batch->old[batch->nr++] = old;
-		s390_shadow_batch_cover(batch, iova, iova + PAGE_SIZE - 1);
-		seg->changed = true;
-	}
-	if (s390_iot_pte_valid(host)) {
-		trace_s390_shadow_map(shadow->id, iova, want);
-		seg->mapped++;
-		if (shadow->refresh_new) {
-			s390_shadow_batch_cover(batch, iova, iova + PAGE_SIZE - 1);
-			seg->changed = true;
-		}
-	}
-	mirror[px] = want;
+	if (!nr)
+		return;
+	seg->batch->nr += nr;
+	seg->unmapped += nr;
+	seg->changed = true;
+	s390_shadow_batch_cover(seg->batch, iova,
+				iova + ((u64)entries << PAGE_SHIFT) - 1);
+}
+
+static void trace_unmap(struct s390_shadow_segment *seg, unsigned int px,
+			u64 mirror)
+{
+	trace_s390_shadow_unmap(seg->shadow->id,
+				seg->iova + ((u64)px << PAGE_SHIFT), mirror);
+}
+
+static void trace_map(struct s390_shadow_segment *seg, unsigned int px, u64 want)
+{
+	trace_s390_shadow_map(seg->shadow->id,
+			      seg->iova + ((u64)px << PAGE_SHIFT), want);
 }
 
 /**
- * s390_shadow_segment_clear() - withdraw a frame
+ * s390_shadow_segment_clear() - withdraw frames
  * @seg: the segment, which has a leaf; the lock of its bucket is held
- * @px: page table index of the frame
+ * @px: page table index of the first
+ * @nr: number of page table entries
  *
  * What was there is added to the batch, which must have room for it.
  */
-void s390_shadow_segment_clear(struct s390_shadow_segment *seg, unsigned int px)
+void s390_shadow_segment_clear(struct s390_shadow_segment *seg, unsigned int px,
+			       unsigned int nr)
 {
-	segment_set(seg, px, ZPCI_PTE_INVALID, ZPCI_PTE_INVALID);
+	struct s390_shadow_frame *frame = &seg->batch->frames[seg->batch->nr];
+	u64 *mirror = s390_shadow_mirror(seg->leaf);
+	unsigned int i, n = 0;
+	u64 old;
+
+	for (i = px; i < px + nr; i++) {
+		old = seg->leaf[i];
+		if (!s390_iot_pte_valid(old))
+			continue;
+		WRITE_ONCE(seg->leaf[i], ZPCI_PTE_INVALID);
+		frame[n++] = s390_shadow_frame(old, mirror[i]);
+		trace_unmap(seg, i, mirror[i]);
+		mirror[i] = ZPCI_PTE_INVALID;
+	}
+	segment_took(seg, px, nr, n);
 }
 
 /**
@@ -111,121 +126,171 @@ static void shadow_account_pinned(struct s390_shadow *shadow, unsigned int nr)
 		;
 }
 
-/* What the guest has given up, or replaced by what can't be mapped */
-static void segment_clear_run(struct s390_shadow_segment *seg, unsigned int px,
-			      unsigned int nr)
+/* Entries @px on were pinned as @pages: that is what the guest wants there */
+static noinline void segment_set(struct s390_shadow_segment *seg,
+				 const u64 *want, unsigned int px,
+				 struct page **pages, unsigned int nr)
 {
-	for (; nr; px++, nr--)
-		if (s390_iot_pte_valid(seg->leaf[px]))
-			s390_shadow_segment_clear(seg, px);
+	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
+	struct s390_shadow_frame *frame = frames;
+	u64 iova = seg->iova + ((u64)px << PAGE_SHIFT);
+	u64 *mirror = s390_shadow_mirror(seg->leaf) + px;
+	u64 *leaf = (u64 *)seg->leaf + px;
+	unsigned int i;
+
+	want += px;
+	for (i = 0; i < nr; i++) {
+		u64 old = leaf[i];
+
+		WRITE_ONCE(leaf[i], s390_iot_pte(page_to_phys(pages[i]),
+						 want[i] & ZPCI_TABLE_PROTECTED));
+		if (s390_iot_pte_valid(old)) {
+			*frame++ = s390_shadow_frame(old, mirror[i]);
+			trace_unmap(seg, px + i, mirror[i]);
+		}
+		trace_map(seg, px + i, want[i]);
+		mirror[i] = want[i];
+	}
+	segment_took(seg, px, nr, frame - frames);
+	seg->mapped += nr;
+	if (seg->shadow->refresh_new) {
+		s390_shadow_batch_cover(seg->batch, iova,
+					iova + ((u64)nr << PAGE_SHIFT) - 1);
+		seg->changed = true;
+	}
 }
 
 /*
- * Map entries @px to @px + @nr - 1, which name consecutive guest frames with
- * the same protection and are charged. What can't be pinned is left invalid.
+ * Map entries @px to @px + @nr - 1, which are charged. What can't be pinned is left
+ * invalid.
  */
 static int segment_map_run(struct s390_shadow_segment *seg, const u64 *want,
 			   unsigned int px, unsigned int nr)
 {
 	struct s390_shadow *shadow = seg->shadow;
 	struct page *pages[S390_SHADOW_PIN_CHUNK];
-	unsigned int i, n;
+	unsigned int n;
 	long got;
 	int rc;
 
 	while (nr) {
-		bool prot = want[px] & ZPCI_TABLE_PROTECTED;
-
 		n = min_t(unsigned int, nr, ARRAY_SIZE(pages));
-		seg->batch->steps -= n;
-		got = shadow->ops->pin(shadow->guest,
-				       want[px] & ZPCI_PTE_ADDR_MASK, n, !prot,
-				       pages);
+		got = shadow->ops->pin(shadow->guest, &want[px], n, pages);
+		seg->batch->steps -= max(got, 1L);
 		if (got <= 0) {
 			rc = got ?: -EFAULT;
 			goto fail;
 		}
 		seg->charged -= got;
 		shadow_account_pinned(shadow, got);
-		for (i = 0; i < got; i++)
-			segment_set(seg, px + i,
-				    s390_iot_pte(page_to_phys(pages[i]), prot),
-				    want[px + i]);
+		segment_set(seg, want, px, pages, got);
 		px += got;
 		nr -= got;
 	}
 	return 0;
 
 fail:
-	segment_clear_run(seg, px, nr);
+	s390_shadow_segment_clear(seg, px, nr);
 	return rc;
 }
 
-/* Is the entry one that is to be mapped? */
-static bool is_new(u64 want, u64 mirror)
+/*
+ * Give back what the guest has given up; if nothing is going to be mapped, what it
+ * has replaced goes as well. This loop is what an RPCIT of many pages costs, and
+ * short of registers if it is inlined.
+ *
+ * Return: how many are to be mapped, between entries @mapp[0] and @mapp[1]
+ */
+static noinline unsigned int
+segment_give_back(struct s390_shadow_segment *seg, const u64 *want,
+		  bool unmap_only, unsigned int mapp[2])
 {
-	return want != mirror && s390_iot_pte_valid(want);
+	u64 *mirror = s390_shadow_mirror(seg->leaf), *leaf = (u64 *)seg->leaf;
+	unsigned long px = seg->px_first, end = seg->px_last + 1, first;
+	struct s390_shadow_frame *frame, *frames;
+	unsigned int to_map = 0;
+
+	while (px < end) {
+		px += s390_iot_same(&want[px], &mirror[px], end - px);
+		frames = &seg->batch->frames[seg->batch->nr];
+		frame = frames;
+		for (first = px; px < end && want[px] != mirror[px]; px++) {
+			u64 new = want[px], old = leaf[px];
+
+			if (s390_iot_pte_valid(new)) {
+				if (!unmap_only)
+					break;
+				new = ZPCI_PTE_INVALID;
+			}
+			if (s390_iot_pte_valid(old)) {
+				WRITE_ONCE(leaf[px], ZPCI_PTE_INVALID);
+				*frame++ = s390_shadow_frame(old, mirror[px]);
+				trace_unmap(seg, px, mirror[px]);
+			}
+			mirror[px] = new;
+		}
+		segment_took(seg, first, px - first, frame - frames);
+		if (unmap_only)
+			continue;
+
+		for (first = px; px < end && want[px] != mirror[px] &&
+		     s390_iot_pte_valid(want[px]); px++)
+			;
+		if (px == first)
+			continue;
+		if (!to_map)
+			mapp[0] = first;
+		mapp[1] = px - 1;
+		to_map += px - first;
+	}
+	return to_map;
+}
+
+/* Map what the guest wants of entries @px to @last, and has not yet */
+static int segment_map(struct s390_shadow_segment *seg, const u64 *want,
+		       unsigned int px, unsigned int last, int charge_rc)
+{
+	u64 *mirror = s390_shadow_mirror(seg->leaf);
+	unsigned int nr;
+	int rc, ret = 0;
+
+	for (; px <= last; px += nr) {
+		nr = 1;
+		if (want[px] == mirror[px])
+			continue;
+		while (px + nr <= last && want[px + nr] != mirror[px + nr])
+			nr++;
+		if (charge_rc) {
+			s390_shadow_segment_clear(seg, px, nr);
+			rc = charge_rc;
+		} else {
+			rc = segment_map_run(seg, want, px, nr);
+		}
+		ret = ret ?: rc;
+	}
+	return ret;
 }
 
 /* Bring the host entries of the range to what the guest wants */
 static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
 			 bool unmap_only)
 {
-	u64 *mirror = s390_shadow_mirror(seg->leaf);
 	struct s390_shadow *shadow = seg->shadow;
-	unsigned int px, nr, total = 0;
-	int rc, charge_rc, ret = 0;
+	unsigned int total, map[2];
+	int rc;
 
-	/*
-	 * First give back, so that limits do not stand in the way. If nothing is
-	 * going to be mapped, what the guest has replaced goes as well.
-	 */
-	for (px = seg->px_first; px <= seg->px_last; px++) {
-		if (want[px] == mirror[px]) {
-			px += s390_iot_same(&want[px], &mirror[px],
-					    seg->px_last + 1 - px) - 1;
-			continue;
-		}
-		if (s390_iot_pte_valid(want[px]) && !unmap_only) {
-			total++;
-			continue;
-		}
-		if (s390_iot_pte_valid(mirror[px]))
-			s390_shadow_segment_clear(seg, px);
-		if (!s390_iot_pte_valid(want[px]))
-			mirror[px] = want[px];
-	}
+	/* First give back, so that limits do not stand in the way */
+	total = segment_give_back(seg, want, unmap_only, map);
 	if (!total)
 		return 0;
 
 	/* All of them at once: to charge takes a lock that page faults want */
-	charge_rc = shadow->ops->charge(shadow->guest, total);
-	seg->charged = charge_rc ? 0 : total;
-
-	for (px = seg->px_first; px <= seg->px_last; px += nr) {
-		nr = s390_iot_same(&want[px], &mirror[px],
-				   seg->px_last + 1 - px);
-		if (nr)
-			continue;
-		nr = 1;
-		if (!s390_iot_pte_valid(want[px]))
-			continue;
-		while (px + nr <= seg->px_last &&
-		       is_new(want[px + nr], mirror[px + nr]) &&
-		       want[px + nr] == want[px] + ((u64)nr << PAGE_SHIFT))
-			nr++;
-		if (charge_rc) {
-			segment_clear_run(seg, px, nr);
-			rc = charge_rc;
-		} else {
-			rc = segment_map_run(seg, want, px, nr);
-		}
-		if (rc)
-			ret = ret ?: rc;
-	}
+	rc = shadow->ops->charge(shadow->guest, total);
+	seg->charged = rc ? 0 : total;
+	rc = segment_map(seg, want, map[0], map[1], rc);
 	if (seg->charged)
 		shadow->ops->uncharge(shadow->guest, seg->charged);
-	return ret;
+	return rc;
 }
 
 static bool wants_any(const struct s390_shadow_segment *seg)
@@ -263,7 +328,7 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 		if (!seg->leaf)
 			return 0;
 		/* The guest gave up the whole segment: so do we */
-		segment_clear_run(seg, 0, ZPCI_PT_ENTRIES);
+		s390_shadow_segment_clear(seg, 0, ZPCI_PT_ENTRIES);
 		s390_shadow_cut_leaf(shadow, batch, step, seg->iova);
 		seg->changed = true;
 		return 0;

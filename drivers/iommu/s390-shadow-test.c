@@ -82,6 +82,7 @@ struct fixture {
 	unsigned long charged;
 	unsigned long charge_limit;
 	unsigned int unpins;
+	unsigned int ends;
 	u64 refresh_first;
 	u64 refresh_last;
 
@@ -242,7 +243,7 @@ static int fake_read_in_bulk(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	return rc;
 }
 
-static long fake_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
+static long fake_pin(void *guest, const u64 *gaddr, unsigned int nr,
 		     struct page **pages)
 {
 	struct fixture *f = guest;
@@ -253,7 +254,7 @@ static long fake_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 	if (fails(f, FAIL_PIN))
 		return f->fail_rc;
 	for (i = 0; i < nr; i++) {
-		frame = frame_of(f, gaddr + i * PAGE_SIZE);
+		frame = frame_of(f, gaddr[i] & PAGE_MASK);
 		if (frame < 0)
 			return i ? (long)i : frame;
 		f->pins[frame]++;
@@ -262,27 +263,50 @@ static long fake_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 	return nr;
 }
 
-static void fake_unpin(void *guest, struct page **pages, unsigned int nr,
-		       bool dirty)
+static void fake_uncharge(void *guest, unsigned long nr)
+{
+	struct fixture *f = guest;
+
+	KUNIT_EXPECT_GE(f->test, f->charged, nr);
+	f->charged -= nr;
+}
+
+static void fake_unpin(void *guest, const struct s390_shadow_frame *frames,
+		       unsigned int nr)
 {
 	struct fixture *f = guest;
 	unsigned int i, frame;
 
 	for (i = 0; i < nr; i++) {
 		for (frame = 0; frame < NR_FRAMES; frame++)
-			if (f->frames[frame] == pages[i])
+			if (f->frames[frame] == frames[i].page)
 				break;
 		KUNIT_ASSERT_LT(f->test, frame, NR_FRAMES);
 		KUNIT_EXPECT_GT(f->test, f->pins[frame], 0);
+		KUNIT_EXPECT_EQ(f->test, frame_of(f, frames[i].gaddr & PAGE_MASK),
+				frame);
 		f->pins[frame]--;
-		f->dirty[frame] |= dirty;
+		f->dirty[frame] |= !(frames[i].gaddr &
+				     S390_SHADOW_FRAME_PROTECTED);
 		f->unpins++;
 		if (!f->pins[frame])
 			KUNIT_EXPECT_FALSE_MSG(f->test,
-					       function_reaches(f, pages[i]),
+					       function_reaches(f, frames[i].page),
 					       "frame %u unpinned before the host refresh: the function can still reach it",
 					       frame);
 	}
+	fake_uncharge(guest, nr);
+}
+
+static void fake_end(void *guest)
+{
+	struct fixture *f = guest;
+	unsigned int frame;
+
+	f->ends++;
+	KUNIT_EXPECT_EQ(f->test, f->charged, 0);
+	for (frame = 0; frame < NR_FRAMES; frame++)
+		KUNIT_EXPECT_EQ(f->test, f->pins[frame], 0);
 }
 
 static int fake_charge(void *guest, unsigned long nr)
@@ -297,14 +321,6 @@ static int fake_charge(void *guest, unsigned long nr)
 	return 0;
 }
 
-static void fake_uncharge(void *guest, unsigned long nr)
-{
-	struct fixture *f = guest;
-
-	KUNIT_EXPECT_GE(f->test, f->charged, nr);
-	f->charged -= nr;
-}
-
 static const struct s390_shadow_guest_ops fake_guest_ops = {
 	.read = fake_read_in_bulk,
 	.fetch = fake_read,
@@ -312,6 +328,7 @@ static const struct s390_shadow_guest_ops fake_guest_ops = {
 	.unpin = fake_unpin,
 	.charge = fake_charge,
 	.uncharge = fake_uncharge,
+	.end = fake_end,
 };
 
 static int fake_refresh(void *host, u64 start, u64 size)
@@ -442,6 +459,8 @@ static void end_shadow(struct fixture *f)
 			f->calls[FAIL_REFRESH], 0);
 	/* Again, from the state "torn down" */
 	s390_shadow_engine_teardown(f->shadow);
+	KUNIT_EXPECT_EQ(f->test, f->ends, 1);
+	f->ends = 0;
 	s390_shadow_put(f->shadow);
 	f->shadow = NULL;
 }

@@ -40,7 +40,7 @@ static void segment_withdraw(struct s390_shadow *shadow,
 
 		if (s390_iot_pte_valid(mirror[px]) && addr >= gaddr &&
 		    addr <= last)
-			s390_shadow_segment_clear(&seg, px);
+			s390_shadow_segment_clear(&seg, px, 1);
 	}
 	s390_shadow_segment_done(&seg);
 out:

@@ -247,15 +247,22 @@ free_shadow:
 /* Unpin what the page table @leaf still names, and free it */
 static void teardown_leaf(struct s390_shadow *shadow, unsigned long *leaf)
 {
-	u64 *old = s390_shadow_mirror(leaf);
+	struct s390_shadow_frame frames[S390_SHADOW_PIN_CHUNK];
+	u64 *mirror = s390_shadow_mirror(leaf);
 	unsigned int px, nr = 0;
 
-	/* The mirror is of no use any more: collect the host entries in it */
-	for (px = 0; px < ZPCI_PT_ENTRIES; px++)
-		if (s390_iot_pte_valid(leaf[px]))
-			old[nr++] = leaf[px];
+	for (px = 0; px < ZPCI_PT_ENTRIES; px++) {
+		if (!s390_iot_pte_valid(leaf[px]))
+			continue;
+		frames[nr++] = s390_shadow_frame(leaf[px], mirror[px]);
+		if (nr < ARRAY_SIZE(frames))
+			continue;
+		atomic64_add(nr, &shadow->unmapped);
+		s390_shadow_unpin(shadow, frames, nr);
+		nr = 0;
+	}
 	atomic64_add(nr, &shadow->unmapped);
-	s390_shadow_unpin(shadow, old, nr);
+	s390_shadow_unpin(shadow, frames, nr);
 	s390_shadow_free_leaf(shadow, virt_to_page(leaf));
 }
 
@@ -311,6 +318,8 @@ void s390_shadow_engine_teardown(struct s390_shadow *shadow)
 		s390_shadow_free_batch(shadow, batch);
 	}
 	WRITE_ONCE(shadow->stale, false);
+	if (shadow->ops->end)
+		shadow->ops->end(shadow->guest);
 out:
 	up_write(&shadow->live);
 }

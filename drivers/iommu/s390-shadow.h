@@ -27,8 +27,9 @@ struct s390_domain;
 
 /*
  * Steps after which a refresh returns to its caller, who holds locks that others
- * may wait for. A segment that is synced, a look for the next, and a page that
- * is to be pinned are a step each.
+ * may wait for. A segment that is synced, a look for the next, as many entries
+ * read for that as a page table has, and a page that is to be pinned are a step
+ * each.
  */
 #define S390_SHADOW_STEPS	2048
 
@@ -40,7 +41,7 @@ struct s390_domain;
 #define S390_SHADOW_PRUNE_MIN		64
 #define S390_SHADOW_PRUNE_FACTOR	(2 * (S390_IOT_LEVELS - 1))
 
-/* Pages that are pinned or unpinned at once; their pointers are on the stack */
+/* Frames that are pinned or unpinned at once, if they are on the stack */
 #define S390_SHADOW_PIN_CHUNK	32
 
 /*
@@ -50,7 +51,7 @@ struct s390_domain;
 #define S390_SHADOW_GFP		(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | \
 				 __GFP_RETRY_MAYFAIL)
 
-/* Old entries that a batch holds back until the host refresh */
+/* Frames that a batch holds back until the host refresh */
 #define S390_SHADOW_BATCH	(2 * ZPCI_PT_ENTRIES)
 
 /**
@@ -88,10 +89,13 @@ struct s390_shadow_bucket {
 /**
  * struct s390_shadow_seen - what a look for segments has seen of guest tables
  * @entry: of each level, from S390_IOT_ST on, the last entry that was fetched
- * @gaddr: guest absolute addresses of these entries, 0 for none
+ * @gaddr: guest absolute addresses of these entries, U64_MAX for none
  * @table: copies of @nr entries of one table; memory for a whole one, or NULL
  * @table_gaddr: guest absolute address of the first of them
  * @nr: number of entries in @table
+ * @ours_known: @ours is set
+ * @ours: I/O address of the next segment that the host has a page table for, or
+ *	U64_MAX
  */
 struct s390_shadow_seen {
 	u64 entry[S390_IOT_LEVELS - S390_IOT_ST];
@@ -99,13 +103,15 @@ struct s390_shadow_seen {
 	unsigned long *table;
 	u64 table_gaddr;
 	unsigned int nr;
+	bool ours_known;
+	u64 ours;
 };
 
 /**
  * struct s390_shadow_batch - changes that await one host refresh
- * @old: page table entries that were swapped out of the host table; each names
- *	a page to unpin
- * @nr: number of entries in @old
+ * @frames: what page table entries that were swapped out of the host table named,
+ *	to be unpinned
+ * @nr: number of @frames
  * @leaves: shadow page tables taken out of the host table, by page->lru
  * @tables: segment and region tables taken out, linked by their first entry,
  *	see s390-shadow-prune.c
@@ -119,7 +125,7 @@ struct s390_shadow_seen {
  * @seen: entries that were fetched while looking for segments
  */
 struct s390_shadow_batch {
-	u64 old[S390_SHADOW_BATCH];
+	struct s390_shadow_frame frames[S390_SHADOW_BATCH];
 	unsigned int nr;
 	struct list_head leaves;
 	unsigned long *tables;
@@ -275,16 +281,13 @@ void s390_shadow_init_batch(struct s390_shadow_batch *batch);
 void s390_shadow_free_batch(struct s390_shadow *shadow,
 			    struct s390_shadow_batch *batch);
 void s390_shadow_free_idle(struct s390_shadow *shadow);
-void s390_shadow_unpin(struct s390_shadow *shadow, const u64 *old,
-		       unsigned int nr);
+void s390_shadow_unpin(struct s390_shadow *shadow,
+		       const struct s390_shadow_frame *frames, unsigned int nr);
 void s390_shadow_batch_release(struct s390_shadow *shadow,
 			       struct s390_shadow_batch *batch);
 int s390_shadow_batch_flush(struct s390_shadow *shadow,
 			    struct s390_shadow_batch **batchp);
 int s390_shadow_leave_limbo(struct s390_shadow *shadow);
-bool s390_shadow_unfinished(struct s390_shadow *shadow,
-			    struct s390_shadow_batch *batch,
-			    unsigned int bucket);
 void s390_shadow_cover_unfinished(struct s390_shadow *shadow,
 				  struct s390_shadow_batch *batch, u64 first,
 				  u64 last);
@@ -314,6 +317,24 @@ static inline void s390_shadow_batch_count(struct s390_shadow *shadow,
 	smp_mb__after_atomic();
 }
 
+/**
+ * s390_shadow_unfinished() - does another batch await its host refresh?
+ * @shadow: the shadow
+ * @batch: the batch that asks
+ * @bucket: number of the bucket that it asks about
+ *
+ * Return: true if another batch has changed a segment of the bucket and was not
+ * flushed yet
+ */
+static inline bool s390_shadow_unfinished(struct s390_shadow *shadow,
+					  struct s390_shadow_batch *batch,
+					  unsigned int bucket)
+{
+	int own = !!(batch->buckets & BIT_ULL(bucket));
+
+	return atomic_read_acquire(&shadow->buckets[bucket].unflushed) > own;
+}
+
 /* Number of the bucket of the segment that @iova lies in */
 static inline unsigned int s390_shadow_bucket(u64 iova)
 {
@@ -329,6 +350,17 @@ static inline u64 *s390_shadow_mirror(unsigned long *leaf)
 	return (u64 *)leaf + ZPCI_PT_ENTRIES;
 }
 
+/* The frame that a valid host entry names, with its entry in the mirror */
+static inline struct s390_shadow_frame s390_shadow_frame(u64 host, u64 mirror)
+{
+	/* All that a valid entry of the mirror tells */
+	BUILD_BUG_ON(S390_SHADOW_FRAME_PROTECTED != ZPCI_TABLE_PROTECTED);
+	return (struct s390_shadow_frame) {
+		.gaddr = mirror,
+		.page = phys_to_page(host & ZPCI_PTE_ADDR_MASK),
+	};
+}
+
 /* s390-shadow-guest.c */
 int s390_shadow_fetch_segment(struct s390_shadow_segment *seg);
 bool s390_shadow_next_segment(struct s390_shadow *shadow,
@@ -337,7 +369,7 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 
 /* s390-shadow-sync.c */
 void s390_shadow_segment_clear(struct s390_shadow_segment *seg,
-			       unsigned int px);
+			       unsigned int px, unsigned int nr);
 void s390_shadow_segment_done(struct s390_shadow_segment *seg);
 
 /* s390-shadow-prune.c */

@@ -20,11 +20,24 @@ struct seq_file;
 struct zpci_dev;
 
 /**
+ * struct s390_shadow_frame - a guest frame that was pinned
+ * @gaddr: guest absolute address that it was pinned for; with
+ *	S390_SHADOW_FRAME_PROTECTED if the function could not write to it
+ * @page: the page
+ */
+struct s390_shadow_frame {
+	u64 gaddr;
+	struct page *page;
+};
+
+#define S390_SHADOW_FRAME_PROTECTED	0x200UL
+
+/**
  * struct s390_shadow_guest_ops - how a shadow reaches the guest's memory
  *
- * @read, @fetch, @pin and @charge are called from s390_shadow_refresh() only, in
- * the context of its caller, and may sleep. @unpin and @uncharge are also called
- * from s390_shadow_withdraw() and when the shadow is torn down: from
+ * @read, @fetch, @pin, @charge and @uncharge are called from s390_shadow_refresh()
+ * only, in the context of its caller, and may sleep. @unpin is also called from
+ * s390_shadow_withdraw() and, like @end, when the shadow is torn down: from
  * s390_shadow_destroy() or from whoever detaches the domain (VFIO, iommufd,
  * removal of the function), in process context, with locks of the IOMMU core
  * held. They may sleep, must not fail and must not take a lock under which IOMMU
@@ -50,29 +63,36 @@ struct s390_shadow_guest_ops {
 	 */
 	int (*fetch)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
 	/**
-	 * @pin: pin up to @nr consecutive 4 KiB guest frames, the first at
-	 * guest absolute address @gaddr, for DMA of unlimited duration; for
-	 * access by the function with or without write access, as @write says.
-	 * Returns how many were pinned and stored to @pages, at least one, or
-	 * -EFAULT if the first frame does not exist or is not writable, -ENOMEM
-	 * if it can't be pinned for want of memory, -EINTR if a signal must be
-	 * handled first.
+	 * @pin: pin up to @nr 4 KiB guest frames for DMA of unlimited duration,
+	 * the addresses of which are in @gaddr, each as in &struct
+	 * s390_shadow_frame. Returns how many of them were pinned and stored to
+	 * @pages, from the first on and at least one, or -EFAULT if the first
+	 * frame does not exist or is not writable, -ENOMEM if it can't be pinned
+	 * for want of memory, -EINTR if a signal must be handled first.
 	 */
-	long (*pin)(void *guest, u64 gaddr, unsigned int nr, bool write,
+	long (*pin)(void *guest, const u64 *gaddr, unsigned int nr,
 		    struct page **pages);
 	/**
-	 * @unpin: release @nr pages that @pin returned. @dirty: the function
-	 * may have written to them.
+	 * @unpin: release @nr frames, any number that @pin returned, and take
+	 * back their charge.
 	 */
-	void (*unpin)(void *guest, struct page **pages, unsigned int nr,
-		      bool dirty);
+	void (*unpin)(void *guest, const struct s390_shadow_frame *frames,
+		      unsigned int nr);
 	/**
 	 * @charge: charge @nr pages, which are about to be pinned, to the owner
 	 * of the guest. Returns 0, or -ENOMEM if a limit is reached, or -EINTR.
 	 */
 	int (*charge)(void *guest, unsigned long nr);
-	/** @uncharge: take back the charge of @nr pages. */
+	/**
+	 * @uncharge: take back the charge of @nr pages that were not pinned
+	 * after all.
+	 */
 	void (*uncharge)(void *guest, unsigned long nr);
+	/**
+	 * @end: the shadow was torn down. Nothing is pinned for it any more, and
+	 * nothing will be. May be NULL.
+	 */
+	void (*end)(void *guest);
 };
 
 /**

@@ -17,7 +17,8 @@
  *    intercept drops it, whatever is deregistered, closed or unplugged
  *    meanwhile. A shadow that was destroyed answers -ENODEV, and the guest's
  *    RPCIT then goes to user space.
- * 3. Each guest frame that is pinned is charged to the VM's process.
+ * 3. Each guest frame that is pinned is charged to the VM's process; that is what
+ *    pci_pins.c sees to.
  * 4. A guest in protected virtualization has no registered table.
  * 5. When a memory slot has gone, no function can reach the memory that was in
  *    it by way of a registered table.
@@ -45,6 +46,7 @@
 #include <linux/slab.h>
 #include "kvm-s390.h"
 #include "pci_ioat.h"
+#include "pci_pins.h"
 #include "trace.h"
 
 /*
@@ -55,13 +57,6 @@
 #define RPCIT_STATUS_MASK	0xff000000UL
 #define RPCIT_STATUS_SHIFT	24
 #define RPCIT_ST_NO_RESOURCES	16UL
-
-/*
- * A guest may map the same frame for as many I/O addresses as it likes, and each
- * pin of a page adds GUP_PIN_COUNTING_BIAS to its reference count. Leave some for
- * others, to whom an overflow would not be forgiven.
- */
-#define IOAT_MAX_PAGE_REFS	(INT_MAX / 2)
 
 /* Why an RPCIT goes to user space; see struct kvm_s390_zpci_ioat_stats */
 enum user_reason {
@@ -107,7 +102,7 @@ struct kvm_s390_ioat {
  * @fh: guest's function handle
  * @pba: first I/O address of the aperture
  * @pal: last I/O address of the aperture, the last byte of a 4 KiB frame
- * @lock_cap: whoever registered may exceed RLIMIT_MEMLOCK
+ * @pins: guest frames that are pinned for it
  * @id: number of the registration, unique in the VM and not zero
  */
 struct ioat_reg {
@@ -120,7 +115,7 @@ struct ioat_reg {
 	u32 fh;
 	u64 pba;
 	u64 pal;
-	bool lock_cap;
+	struct kvm_s390_pins pins;
 	u64 id;
 };
 
@@ -130,8 +125,8 @@ struct ioat_reg {
  * The memory slot that @gaddr is in, with the user address for it; NULL if there is
  * none. Called inside a read section of kvm->srcu.
  */
-static struct kvm_memory_slot *ioat_slot(struct ioat_reg *reg, u64 gaddr,
-					 unsigned long *hva)
+static __always_inline struct kvm_memory_slot *
+ioat_slot(struct ioat_reg *reg, u64 gaddr, unsigned long *hva)
 {
 	gfn_t gfn = gpa_to_gfn(gaddr);
 	struct kvm_memory_slot *slot;
@@ -197,12 +192,51 @@ static int fetch_user(u64 *val, const u64 __user *uaddr)
 	return rc;
 }
 
+/* To go there and back costs more than to fetch: do it for some at once */
+#define FETCH_MANY	8
+
+static int fetch_user_many(u64 *val, const u64 __user *uaddr)
+{
+	u64 v0, v1, v2, v3, v4, v5, v6, v7;
+	int rc = -EFAULT;
+
+	asm volatile("	sacf	256\n"
+		"0:	lg	%[v0],0(%[uaddr])\n"
+		"1:	lg	%[v1],8(%[uaddr])\n"
+		"2:	lg	%[v2],16(%[uaddr])\n"
+		"3:	lg	%[v3],24(%[uaddr])\n"
+		"4:	lg	%[v4],32(%[uaddr])\n"
+		"5:	lg	%[v5],40(%[uaddr])\n"
+		"6:	lg	%[v6],48(%[uaddr])\n"
+		"7:	lg	%[v7],56(%[uaddr])\n"
+		"8:	lhi	%[rc],0\n"
+		"9:	sacf	768\n"
+		EX_TABLE(0b, 9b) EX_TABLE(1b, 9b) EX_TABLE(2b, 9b)
+		EX_TABLE(3b, 9b) EX_TABLE(4b, 9b) EX_TABLE(5b, 9b)
+		EX_TABLE(6b, 9b) EX_TABLE(7b, 9b) EX_TABLE(8b, 9b)
+		: [rc] "+d" (rc), [v0] "=&d" (v0), [v1] "=&d" (v1),
+		  [v2] "=&d" (v2), [v3] "=&d" (v3), [v4] "=&d" (v4),
+		  [v5] "=&d" (v5), [v6] "=&d" (v6), [v7] "=&d" (v7)
+		: [uaddr] "a" (uaddr)
+		: "memory");
+	if (rc)
+		return rc;
+	val[0] = v0;
+	val[1] = v1;
+	val[2] = v2;
+	val[3] = v3;
+	val[4] = v4;
+	val[5] = v5;
+	val[6] = v6;
+	val[7] = v7;
+	return 0;
+}
+
 /* Called in the same context as ioat_read() */
 static int ioat_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 {
 	const u64 __user *uaddr;
 	unsigned long hva;
-	unsigned int i;
 	int rc = 0;
 
 	if (!ioat_slot(guest, gaddr, &hva))
@@ -210,8 +244,15 @@ static int ioat_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	uaddr = (const u64 __user *)hva;
 
 	might_fault();
-	for (i = 0; i < nr && !rc; i++)
-		rc = fetch_user(&dst[i], &uaddr[i]);
+	if (nr == 1)
+		return fetch_user(dst, uaddr);
+	for (; nr >= FETCH_MANY && !rc; nr -= FETCH_MANY) {
+		rc = fetch_user_many(dst, uaddr);
+		dst += FETCH_MANY;
+		uaddr += FETCH_MANY;
+	}
+	for (; nr && !rc; nr--)
+		rc = fetch_user(dst++, uaddr++);
 	return rc;
 }
 
@@ -227,32 +268,19 @@ static void ioat_count_pinned(struct kvm *kvm, long nr)
 }
 
 /* Called in the same context as ioat_read() */
-static long ioat_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
+static long ioat_pin(void *guest, const u64 *gaddr, unsigned int nr,
 		     struct page **pages)
 {
-	unsigned int gup_flags = FOLL_LONGTERM | (write ? FOLL_WRITE : 0);
 	struct ioat_reg *reg = guest;
 	struct kvm_memory_slot *slot;
 	unsigned long hva;
-	long rc, i;
+	long rc;
 
-	slot = ioat_slot(reg, gaddr, &hva);
-	if (!slot || (write && slot->flags & KVM_MEM_READONLY))
+	slot = ioat_slot(reg, gaddr[0] & PAGE_MASK, &hva);
+	if (!slot)
 		return -EFAULT;
 
-	/* User addresses are consecutive only within a memslot */
-	nr = min_t(gfn_t, nr,
-		   slot->base_gfn + slot->npages - gpa_to_gfn(gaddr));
-
-	/* Without FOLL_WRITE, FOLL_LONGTERM resolves copy-on-write just as well */
-	rc = pin_user_pages_fast(hva, nr, gup_flags, pages);
-	for (i = 0; i < rc; i++)
-		if (folio_ref_count(page_folio(pages[i])) > IOAT_MAX_PAGE_REFS)
-			break;
-	if (i < rc) {
-		unpin_user_pages(&pages[i], rc - i);
-		rc = i ?: -ENOMEM;
-	}
+	rc = kvm_s390_pins_get(&reg->pins, slot, gaddr, nr, pages);
 	if (rc > 0) {
 		ioat_count_pinned(reg->kvm, rc);
 		return rc;
@@ -271,46 +299,34 @@ static long ioat_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 	}
 }
 
-static void ioat_unpin(void *guest, struct page **pages, unsigned int nr,
-		       bool dirty)
+static void ioat_unpin(void *guest, const struct s390_shadow_frame *frames,
+		       unsigned int nr)
 {
 	struct ioat_reg *reg = guest;
 
-	unpin_user_pages_dirty_lock(pages, nr, dirty);
+	kvm_s390_pins_put(&reg->pins, frames, nr);
 	ioat_count_pinned(reg->kvm, -(long)nr);
 }
 
-/*
- * Charges locked_vm of the VM's process, as VFIO type1 does for its mappings,
- * so that a function is subject to the same limit however it is mapped.
- */
 static int ioat_charge(void *guest, unsigned long nr)
 {
 	struct ioat_reg *reg = guest;
-	struct mm_struct *mm = reg->kvm->mm;
-	int rc;
 
-	if (mmap_write_lock_killable(mm))
-		return -EINTR;
-	rc = __account_locked_vm(mm, nr, true, current, reg->lock_cap);
-	mmap_write_unlock(mm);
-
-	return rc;
+	return kvm_s390_pins_charge(&reg->pins, nr);
 }
 
-/*
- * May be called by any process, for example by one that removes the function,
- * and after the VM's process has given up its address space: KVM's reference
- * keeps struct mm_struct, and no more of it is used.
- */
 static void ioat_uncharge(void *guest, unsigned long nr)
 {
 	struct ioat_reg *reg = guest;
-	struct mm_struct *mm = reg->kvm->mm;
 
-	mmap_write_lock(mm);
-	__account_locked_vm(mm, nr, false, current, true);
-	mmap_write_unlock(mm);
+	kvm_s390_pins_uncharge(&reg->pins, nr);
+}
+
+static void ioat_end(void *guest)
+{
+	struct ioat_reg *reg = guest;
+
+	kvm_s390_pins_stop(&reg->pins);
 }
 
 static const struct s390_shadow_guest_ops ioat_guest_ops = {
@@ -320,6 +336,7 @@ static const struct s390_shadow_guest_ops ioat_guest_ops = {
 	.unpin = ioat_unpin,
 	.charge = ioat_charge,
 	.uncharge = ioat_uncharge,
+	.end = ioat_end,
 };
 
 /* Section: registration */
@@ -334,6 +351,7 @@ static void ioat_reg_release(struct kref *ref)
 	struct ioat_reg *reg = container_of(ref, struct ioat_reg, ref);
 
 	s390_shadow_put(reg->shadow);
+	kvm_s390_pins_release(&reg->pins);
 	kref_put(&reg->ioat->ref, ioat_release);
 	kfree_rcu(reg, rcu);
 }
@@ -346,6 +364,25 @@ static struct ioat_reg *ioat_reg_get(struct kvm *kvm, u32 fh)
 	rcu_read_lock();
 	list_for_each_entry_rcu(reg, &kvm->arch.zpci_ioat_list, entry) {
 		if (reg->fh == fh && kref_get_unless_zero(&reg->ref)) {
+			found = reg;
+			break;
+		}
+	}
+	rcu_read_unlock();
+
+	return found;
+}
+
+/* The same for the one after @n others on the list */
+static struct ioat_reg *ioat_reg_nth(struct kvm *kvm, unsigned int n)
+{
+	struct ioat_reg *reg, *found = NULL;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(reg, &kvm->arch.zpci_ioat_list, entry) {
+		if (n) {
+			n--;
+		} else if (kref_get_unless_zero(&reg->ref)) {
 			found = reg;
 			break;
 		}
@@ -479,6 +516,7 @@ int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
 	struct kvm *kvm = ioat->kvm;
 	struct s390_shadow *shadow;
 	struct ioat_reg *reg;
+	int rc;
 
 	lockdep_assert_held(&kvm->lock);
 	lockdep_assert_held(&kvm->arch.zpci_dev_lock);
@@ -501,13 +539,15 @@ int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
 	reg->fh = args->fh;
 	reg->pba = args->pba;
 	reg->pal = args->pal;
-	reg->lock_cap = capable(CAP_IPC_LOCK);
 	reg->id = ++kvm->arch.zpci_ioat_regs;
 
+	rc = kvm_s390_pins_init(&reg->pins, kvm, capable(CAP_IPC_LOCK));
+	if (rc)
+		goto free;
 	shadow = s390_shadow_create(dev, &cfg, &ioat_guest_ops, reg);
 	if (IS_ERR(shadow)) {
-		kfree(reg);
-		return PTR_ERR(shadow);
+		rc = PTR_ERR(shadow);
+		goto end_pins;
 	}
 
 	/*
@@ -521,6 +561,13 @@ int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
 	list_add_tail_rcu(&reg->entry, &kvm->arch.zpci_ioat_list);
 
 	return 0;
+
+end_pins:
+	kvm_s390_pins_end(&reg->pins);
+	kvm_s390_pins_release(&reg->pins);
+free:
+	kfree(reg);
+	return rc;
 }
 
 /**
@@ -551,6 +598,7 @@ int kvm_s390_ioat_deregister(struct kvm_s390_ioat *ioat)
 	 * kvm_s390_ioat_in_use(). Intercepts that find it get -ENODEV.
 	 */
 	s390_shadow_destroy(reg->shadow);
+	kvm_s390_pins_end(&reg->pins);
 	list_del_rcu(&reg->entry);
 	ioat->reg = NULL;
 
@@ -578,12 +626,14 @@ void kvm_s390_ioat_get_stats(struct kvm_s390_ioat *ioat,
 {
 	struct s390_shadow_stats sum = ioat->past;
 	struct s390_shadow_stats cur = {};
+	u64 kept = 0;
 
 	lockdep_assert_held(&ioat->kvm->arch.zpci_dev_lock);
 
 	if (ioat->reg) {
 		s390_shadow_stats(ioat->reg->shadow, &cur);
 		ioat_add_stats(&sum, &cur);
+		kept = kvm_s390_pins_kept(&ioat->reg->pins);
 	}
 
 	*stats = (struct kvm_s390_zpci_ioat_stats) {
@@ -602,6 +652,7 @@ void kvm_s390_ioat_get_stats(struct kvm_s390_ioat *ioat,
 		.user_memory = atomic64_read(&ioat->user[USER_MEMORY]),
 		.user_host = atomic64_read(&ioat->user[USER_HOST]),
 		.user_gone = atomic64_read(&ioat->user[USER_GONE]),
+		.kept = kept,
 	};
 	stats->rpcits_user = stats->user_range + stats->user_format +
 			     stats->user_memory + stats->user_host +
@@ -630,8 +681,10 @@ void kvm_s390_ioat_flush_memslot(struct kvm *kvm,
 		return;
 
 	mutex_lock(&kvm->arch.zpci_dev_lock);
-	list_for_each_entry(reg, &kvm->arch.zpci_ioat_list, entry)
+	list_for_each_entry(reg, &kvm->arch.zpci_ioat_list, entry) {
 		s390_shadow_withdraw(reg->shadow, gaddr, last);
+		kvm_s390_pins_forget(&reg->pins, slot);
+	}
 	mutex_unlock(&kvm->arch.zpci_dev_lock);
 }
 
@@ -680,6 +733,28 @@ static int ioat_walk(struct kvm_vcpu *vcpu, struct ioat_reg *reg,
 		kvm_vcpu_srcu_read_lock(vcpu);
 	}
 	return rc;
+}
+
+/*
+ * There are no resources. Give back what is kept for any of the VM's functions, and
+ * walk once more. A function may be passed over, or come twice, if others are
+ * registered or deregistered meanwhile.
+ */
+static noinline int ioat_walk_again(struct kvm_vcpu *vcpu, struct ioat_reg *reg,
+				    struct s390_shadow_walk *walk)
+{
+	unsigned long nr = 0;
+	struct ioat_reg *other;
+	unsigned int n;
+
+	for (n = 0; (other = ioat_reg_nth(vcpu->kvm, n)); n++) {
+		nr += kvm_s390_pins_give_back(&other->pins);
+		ioat_reg_put(other);
+	}
+	if (!nr)
+		return -ENOMEM;
+	s390_shadow_walk_init(walk, walk->first, walk->last);
+	return ioat_walk(vcpu, reg, walk);
 }
 
 static void ioat_count_user(struct kvm_vcpu *vcpu, struct ioat_reg *reg, int rc)
@@ -797,6 +872,8 @@ int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu)
 	rc = ioat_range(reg, start, len, &walk);
 	if (rc > 0)
 		rc = ioat_walk(vcpu, reg, &walk);
+	if (unlikely(rc == -ENOMEM))
+		rc = ioat_walk_again(vcpu, reg, &walk);
 	trace_kvm_s390_handle_rpcit(vcpu, fh, start, len, rc);
 
 	if (rc == -EINTR) {
@@ -878,6 +955,8 @@ int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu)
 
 	kvm_vcpu_srcu_read_lock(vcpu);
 	rc = ioat_walk(vcpu, reg, &rpcit->walk);
+	if (rc == -ENOMEM)
+		rc = ioat_walk_again(vcpu, reg, &rpcit->walk);
 	kvm_vcpu_srcu_read_unlock(vcpu);
 	trace_kvm_s390_handle_rpcit(vcpu, rpcit->fh, rpcit->start, rpcit->len,
 				    rc);

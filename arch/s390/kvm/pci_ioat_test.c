@@ -11,6 +11,7 @@
 #include <linux/device.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
+#include <linux/mman.h>
 #include <linux/mutex.h>
 #include <asm/kvm_zpci.h>
 #include "kvm-s390.h"
@@ -27,6 +28,7 @@ struct ioat_fixture {
 static int ioat_test_init(struct kunit *test)
 {
 	struct ioat_fixture *f;
+	unsigned long memory;
 
 	f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, f);
@@ -40,6 +42,13 @@ static int ioat_test_init(struct kunit *test)
 	f->kvm->arch.gmap = kunit_kzalloc(test, sizeof(*f->kvm->arch.gmap),
 					  GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, f->kvm->arch.gmap);
+
+	/* Gives the test's thread an address space, which the VM has then */
+	memory = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+			       MAP_ANONYMOUS | MAP_PRIVATE, 0);
+	KUNIT_ASSERT_NE(test, memory, 0);
+	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(memory));
+	f->kvm->mm = current->mm;
 
 	f->vcpu = kunit_kzalloc(test, sizeof(*f->vcpu), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, f->vcpu);

@@ -201,10 +201,16 @@ void engine_free_idle(void)
 
 void engine_each_limbo(void (*fn)(u64 pte))
 {
+	const struct s390_shadow_frame *frame;
 	struct s390_shadow_batch *batch;
 	unsigned int i;
 
-	list_for_each_entry(batch, &shadow->limbo, node)
-		for (i = 0; i < batch->nr; i++)
-			fn(batch->old[i]);
+	list_for_each_entry(batch, &shadow->limbo, node) {
+		for (i = 0; i < batch->nr; i++) {
+			frame = &batch->frames[i];
+			fn(s390_iot_pte(page_to_phys(frame->page),
+					frame->gaddr &
+					S390_SHADOW_FRAME_PROTECTED));
+		}
+	}
 }

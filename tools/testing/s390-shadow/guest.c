@@ -250,7 +250,7 @@ static int op_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	return copy(guest, gaddr, dst, nr, true);
 }
 
-static long op_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
+static long op_pin(void *guest, const u64 *gaddr, unsigned int nr,
 		   struct page **pages)
 {
 	unsigned int i;
@@ -258,8 +258,7 @@ static long op_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 
 	shim_might_sleep();
 	count(guest_stats.pin_calls, 1);
-	expect(guest == &world && nr && !offset_in_page(gaddr),
-	       "pin: %u frames at 0x%llx", nr, gaddr);
+	expect(guest == &world && nr, "pin: %u frames", nr);
 	if (guest_pin_hook)
 		guest_pin_hook();
 	rc = fault_hit(FAULT_PIN);
@@ -268,8 +267,11 @@ static long op_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 	if (guest_pins_less)
 		nr = 1 + rnd_below(nr);
 	for (i = 0; i < nr; i++) {
-		u64 a = gaddr + i * PAGE_SIZE;
+		bool write = !(gaddr[i] & S390_SHADOW_FRAME_PROTECTED);
+		u64 a = gaddr[i] & PAGE_MASK;
 
+		expect(!(gaddr[i] & ~PAGE_MASK & ~S390_SHADOW_FRAME_PROTECTED),
+		       "pin: no address of a frame: 0x%llx", gaddr[i]);
 		frame = guest_frame(a);
 		if (frame < 0 || frames[frame].unpinnable ||
 		    (write && !guest_frame_writable(a)))
@@ -286,23 +288,45 @@ static long op_pin(void *guest, u64 gaddr, unsigned int nr, bool write,
 	return i ? (long)i : -EFAULT;
 }
 
-static void op_unpin(void *guest, struct page **pages, unsigned int nr,
-		     bool dirty)
+static void uncharge(unsigned long nr)
+{
+	expect(look(charged) >= nr, "uncharged more than was charged");
+	count(charged, -(u64)nr);
+	expect(guest_concurrent || look(pinned) <= look(charged),
+	       "uncharged, but still pinned: %llu > %llu", look(pinned),
+	       look(charged));
+}
+
+static void op_unpin(void *guest, const struct s390_shadow_frame *pins,
+		     unsigned int nr)
 {
 	unsigned int i, frame;
 
 	shim_might_sleep();
 	expect(guest == &world && nr, "unpin: %u pages", nr);
 	for (i = 0; i < nr; i++) {
-		frame = pages[i] - shim_frames;
+		bool dirty = !(pins[i].gaddr & S390_SHADOW_FRAME_PROTECTED);
+		int now = guest_frame(pins[i].gaddr & PAGE_MASK);
+
+		frame = pins[i].page - shim_frames;
 		expect(frame < nr_frames, "unpin: not a frame of the guest");
 		expect(look(frames[frame].pins[dirty]),
 		       "frame %u unpinned %s, but is not pinned like that", frame,
 		       dirty ? "dirty" : "clean");
 		count(frames[frame].pins[dirty], -1);
 		function_frame_unpinned(frame);
+		expect(now < 0 || (unsigned int)now == frame,
+		       "frame %u unpinned as that at 0x%llx", frame,
+		       pins[i].gaddr);
 	}
 	count(pinned, -(u64)nr);
+	uncharge(nr);
+}
+
+static void op_end(void *guest)
+{
+	expect(guest == &world, "end: not this guest");
+	expect(!look(pinned), "ended, and %llu frames are pinned", look(pinned));
 }
 
 static int op_charge(void *guest, unsigned long nr)
@@ -328,11 +352,7 @@ static void op_uncharge(void *guest, unsigned long nr)
 {
 	shim_might_sleep();
 	expect(guest == &world && nr, "uncharge: %lu pages", nr);
-	expect(look(charged) >= nr, "uncharged more than was charged");
-	count(charged, -(u64)nr);
-	expect(guest_concurrent || look(pinned) <= look(charged),
-	       "uncharged, but still pinned: %llu > %llu", look(pinned),
-	       look(charged));
+	uncharge(nr);
 }
 
 const struct s390_shadow_guest_ops guest_ops = {
@@ -342,4 +362,5 @@ const struct s390_shadow_guest_ops guest_ops = {
 	.unpin = op_unpin,
 	.charge = op_charge,
 	.uncharge = op_uncharge,
+	.end = op_end,
 };

@@ -42,6 +42,7 @@ typedef u64 dma_addr_t;
 #define unlikely(x)		__builtin_expect(!!(x), 0)
 #define EXPORT_SYMBOL_GPL(sym)	extern typeof(sym) sym
 #define KUNIT_STATIC_STUB_REDIRECT(...) do { } while (0)
+#define noinline		__attribute__((noinline))
 
 #define BIT(nr)			(1UL << (nr))
 #define BIT_ULL(nr)		(1ULL << (nr))

@@ -87,7 +87,8 @@ static void all_replaced(void)
 			if (k & 1)
 				guest_charge_limit = limits[k / 2];
 			else
-				fault_arm(FAULT_PIN, 1 + limits[k / 2],
+				/* So many are pinned at once */
+				fault_arm(FAULT_PIN, 1 + limits[k / 2] / 32,
 					  U64_MAX / 2, -ENOMEM);
 			rc = check_refresh(world.pba, world.pal, false);
 			expect(rc == -ENOMEM, "all replaced: %d", rc);

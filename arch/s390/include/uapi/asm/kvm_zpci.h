@@ -98,6 +98,8 @@ struct kvm_s390_zpci_ioat {
  *	memory, is not writable, or can't be pinned
  * @user_host: RPCITs passed on because a host RPCIT failed
  * @user_gone: RPCITs passed on because the function or its domain is gone
+ * @kept: frames that the function has no access to any more, and that are still
+ *	pinned for the next time the guest maps them, now
  * @reserved: zero
  *
  * The counters start at zero when the device is bound and go on over
@@ -122,7 +124,8 @@ struct kvm_s390_zpci_ioat_stats {
 	__u64 user_memory;
 	__u64 user_host;
 	__u64 user_gone;
-	__u64 reserved[15];
+	__u64 kept;
+	__u64 reserved[14];
 };
 
 /* Flag of struct kvm_s390_zpci_interp */

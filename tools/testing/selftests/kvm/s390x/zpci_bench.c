@@ -19,6 +19,18 @@
  *	zpci_bench quick		some of it
  *	zpci_bench loop PAGES STRIDE N	map and unmap, N times, for a profile, or
  *					refresh everything if PAGES is 0
+ *	zpci_bench smp			several vCPUs at a time
+ *
+ * The last is for a host with a thread for each CPU, and about time: a line is
+ *
+ *	# smp WORK VCPUS ROUNDS
+ *
+ * with the number of rounds a second that all vCPUs do together. WORK is "spin",
+ * just instructions; "exit", an intercept with hardly anything to do: both share
+ * nothing, so that only the machine can be a limit to them; "one", to change an
+ * entry and refresh 16 pages, each vCPU in a page table of its own, all on one
+ * function; "two", the same, every other vCPU on a second function, whose name is
+ * in ZPCI_SECOND, if there is one.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,6 +38,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/vfio_zdev.h>
@@ -38,6 +51,7 @@
 #include "processor.h"
 #include "test_util.h"
 #include "zpci_mailbox.h"
+#include "zpci_storm.h"
 #include "zpci_vm.h"
 
 /* Odd, for the median to be one of them */
@@ -328,6 +342,129 @@ static void bench_stream(const char *name, bool lazy, u64 in_flight)
 	rpcit(NULL, m.pba, m.pal - m.pba + 1);
 }
 
+/* Section: several vCPUs at a time */
+
+#define MOST_VCPUS	4
+#define SMP_ROUNDS	7
+
+/**
+ * struct smp_work - what vCPUs do side by side
+ * @name: its name
+ * @flags: of the storm
+ * @count: rounds of all vCPUs together, for a second or so
+ * @functions: on how many functions
+ */
+struct smp_work {
+	const char *name;
+	u64 flags;
+	u64 count;
+	int functions;
+};
+
+static const struct smp_work smp_works[] = {
+	{ "spin", STORM_SPIN, 20000, 1 },
+	{ "exit", STORM_EXIT, 40000, 1 },
+	{ "one", STORM_PAGES | STORM_WHOLE, 20000, 1 },
+	{ "two", STORM_PAGES | STORM_WHOLE, 20000, 2 },
+};
+
+/* The same guest with a second function, and a handle for that */
+static void second_function(struct zpci_vm *second, const char *bdf)
+{
+	struct kvm_s390_zpci_ioat ioat = {
+		.fh = ZPCI_GUEST_FH + 1,
+		.pba = m.pba,
+		.pal = m.pal,
+		.iota = zpci_guest_iota(&m.guest),
+	};
+
+	setenv("ZPCI_BDF", bdf, 1);
+	*second = (struct zpci_vm){ .guest = m.guest, .kvm_vfio = m.kvm_vfio };
+	second->zpci = kvm_create_device(m.guest.vm, KVM_DEV_TYPE_S390_ZPCI);
+	vfio_zpci_open(&second->vfio, VFIO_ZPCI_GROUP, m.kvm_vfio);
+	TEST_ASSERT(!zpci_vm_bind(second), "BIND: %s", strerror(errno));
+	kvm_device_attr_set(second->zpci, KVM_DEV_S390_ZPCI_IOAT,
+			    KVM_DEV_S390_ZPCI_IOAT_REG, &ioat);
+}
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* Rounds a second of @nr vCPUs together */
+static u64 smp_rate(struct zpci_guest **cpu, const struct smp_work *work, int nr)
+{
+	struct zpci_storm_thread threads[MOST_VCPUS];
+	u64 base = (m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+	const struct zpci_storm *s;
+	double start = seconds();
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		struct zpci_storm storm = {
+			.flags = work->flags,
+			.fh = ZPCI_GUEST_FH + i % work->functions,
+			.iova = base + i * IOAT_FRAME_1M,
+			.size = 16 * PAGE_SIZE,
+			.gpa = ZPCI_GUEST_PAGE(64 + 64 * i),
+			.frames = 64,
+			.seed = i + 1,
+			.count = work->count / nr,
+		};
+
+		zpci_storm_start(&threads[i], cpu[i], &storm);
+	}
+	for (i = 0; i < nr; i++) {
+		zpci_storm_join(&threads[i]);
+		s = &cpu[i]->mailbox->storm;
+		TEST_ASSERT(s->rounds == work->count / nr && !cpu[i]->exits &&
+			    (!(work->flags & STORM_WHOLE) ||
+			     s->cc[0] == s->rounds),
+			    "vCPU %d: %lu rounds, %lu RPCITs with condition code 0",
+			    i, s->rounds, s->cc[0]);
+	}
+	return work->count / (seconds() - start);
+}
+
+/* What else the machine does is in all of the figures: they take turns. */
+static void side_by_side(void)
+{
+	static u64 rates[ARRAY_SIZE(smp_works)][MOST_VCPUS + 1][SMP_ROUNDS];
+	struct zpci_guest peers[MOST_VCPUS - 1], *cpu[MOST_VCPUS];
+	const char *bdf = getenv("ZPCI_SECOND");
+	struct zpci_vm second;
+	int i, n, w, works = ARRAY_SIZE(smp_works) - !bdf;
+	u64 base = (m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+
+	cpu[0] = &m.guest;
+	for (i = 1; i < MOST_VCPUS; i++) {
+		cpu[i] = &peers[i - 1];
+		zpci_guest_add_vcpu(&m.guest, cpu[i]);
+	}
+	/* Tables that none of them has to make */
+	for (i = 0; i < MOST_VCPUS; i++)
+		zpci_guest_unmap(&m.guest, base + i * IOAT_FRAME_1M, PAGE_SIZE);
+	if (bdf)
+		second_function(&second, bdf);
+	for (i = 0; i < SMP_ROUNDS; i++)
+		for (w = 0; w < works; w++)
+			for (n = 1; n <= MOST_VCPUS; n *= 2)
+				rates[w][n][i] = smp_rate(cpu, &smp_works[w], n);
+	for (w = 0; w < works; w++)
+		for (n = 1; n <= MOST_VCPUS; n *= 2)
+			printf("# smp %s %d %lu\n", smp_works[w].name, n,
+			       median(rates[w][n], SMP_ROUNDS));
+	fflush(stdout);
+	if (bdf) {
+		zpci_vm_close_zpci(&second);
+		vfio_zpci_close(&second.vfio);
+	}
+}
+
 /* Section: what to measure */
 
 static void loop(u64 iova, u64 pages, u64 stride, u64 count)
@@ -379,10 +516,12 @@ int main(int argc, char **argv)
 		loop(iova, atoi_non_negative("PAGES", argv[2]),
 		     atoi_positive("STRIDE", argv[3]),
 		     atoi_non_negative("N", argv[4]));
+	else if (argc == 2 && !strcmp(argv[1], "smp"))
+		side_by_side();
 	else if (argc == 1 || (argc == 2 && !strcmp(argv[1], "quick")))
 		all(iova, argc == 2);
 	else
-		ksft_exit_fail_msg("zpci_bench [quick | loop PAGES STRIDE N]\n");
+		ksft_exit_fail_msg("zpci_bench [quick | smp | loop PAGES STRIDE N]\n");
 	zpci_vm_destroy(&m);
 	ksft_test_result_pass("all cases\n");
 	ksft_finished();

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
 #include <sys/swap.h>
@@ -192,6 +193,18 @@ static bool page_out(void *page)
 	return false;
 }
 
+/* Pins that are kept are given back by and by. */
+static bool is_paged_out_soon(void *page)
+{
+	time_t end = time(NULL) + 20;
+
+	while (!page_out(page)) {
+		if (time(NULL) > end)
+			return false;
+	}
+	return true;
+}
+
 TEST_F(zpci_fault, swapped_out)
 {
 	struct zpci_vm *m = &self->m;
@@ -220,6 +233,17 @@ TEST_F(zpci_fault, swapped_out)
 	madvise(memory, SIZE, MADV_PAGEOUT);
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, GPA, PAGE_SIZE, 0));
 	ASSERT_WORKS(arrives(m, self->iova, memory));
+
+	/* What is just kept, in case it is mapped again, does not for long. */
+	ASSERT_WORKS(zpci_vm_unmap(m, self->iova, 8 * PAGE_SIZE));
+	for (i = 0; i < 8; i++) {
+		fill(memory + i * PAGE_SIZE, 8 + i);
+		ASSERT_TRUE(is_paged_out_soon(memory + i * PAGE_SIZE));
+	}
+	ASSERT_WORKS(zpci_vm_map(m, self->iova, GPA, 8 * PAGE_SIZE,
+				 IOAT_PROTECTED));
+	for (i = 0; i < 8; i++)
+		ASSERT_WORKS(is_read(m, self->iova + i * PAGE_SIZE, 8 + i));
 
 	/* The guest's page table itself */
 	table = memory + 16 * PAGE_SIZE;

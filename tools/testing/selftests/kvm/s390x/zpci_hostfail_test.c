@@ -94,16 +94,19 @@ static const char *judge(const struct zpci_rpcit *r, int err)
 static const char *pinned_is(struct zpci_vm *m, const struct zpci_pins *before,
 			     u64 want)
 {
+	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(m);
 	struct zpci_pins now = zpci_pins_now();
-	u64 pinned = zpci_vm_stats(m).pinned - 2;
+	long all = want + s.kept, system = now.system - before->system;
+	long locked = now.locked_kb - before->locked_kb;
 
-	if (pinned == want && now.system - before->system == want &&
-	    now.locked_kb - before->locked_kb == want * 4)
+	/* The two of the queues need not be pinned once more */
+	if (s.pinned - 2 == want && system <= all && system >= all - 2 &&
+	    locked >= all * 4 && locked <= all * 4 + ZPCI_KEPT_KB)
 		return NULL;
 	snprintf(text, sizeof(text),
-		 "%lu pages are to be pinned; statistics say %ld, system %ld, VmLck %ld kB",
-		 want, (long)pinned, (long)(now.system - before->system),
-		 (long)(now.locked_kb - before->locked_kb));
+		 "%lu pages are to be pinned; statistics say %ld and %ld kept, system %ld, VmLck %ld kB",
+		 want, (long)s.pinned - 2, (long)s.kept,
+		 system, locked);
 	return text;
 }
 
@@ -240,7 +243,12 @@ static const char *sweep(struct zpci_vm *m, const struct zpci_pins *before,
 		left = zpci_fault_refresh_left();
 		zpci_fault_refresh(1, 0, err);
 		if (left < count) {
-			wrong = judge(&r, err);
+			/*
+			 * For want of memory the kernel gives back what is kept,
+			 * if this RPCIT has left any, and carries it out anew.
+			 */
+			wrong = err == ENOMEM && !r.cc && !r.exits ?
+				NULL : judge(&r, err);
 			if (wrong)
 				return wrong;
 			r = zpci_guest_rpcit(&m->guest, iova, size);

@@ -5,7 +5,12 @@
 #ifndef SELFTEST_KVM_ZPCI_PINS_H
 #define SELFTEST_KVM_ZPCI_PINS_H
 
+#include <stddef.h>
+
 #include <linux/types.h>
+
+/* So many kB of a function may be charged without being mapped. */
+#define ZPCI_KEPT_KB		4096
 
 /**
  * struct zpci_pins - what this process and the whole system have pinned
@@ -23,6 +28,7 @@ struct zpci_pins {
 
 struct zpci_pins zpci_pins_now(void);
 const char *zpci_pins_leaked(const struct zpci_pins *before);
+void zpci_pins_forget(void *mem, size_t size);
 int zpci_pins_drop_ipc_lock(void);
 
 #endif /* SELFTEST_KVM_ZPCI_PINS_H */

@@ -21,6 +21,8 @@ struct zpci_guest;
  * @STORM_SPOIL: segment table entries become malformed or lead elsewhere, page
  *	table entries become random
  * @STORM_FLIP: the first page table entry changes between two values
+ * @STORM_EXIT: nothing but an intercept with hardly anything to do
+ * @STORM_SPIN: nothing but some instructions
  */
 enum zpci_storm_flags {
 	STORM_RPCIT = 1,
@@ -28,11 +30,14 @@ enum zpci_storm_flags {
 	STORM_PAGES = 4,
 	STORM_SPOIL = 8,
 	STORM_FLIP = 16,
+	STORM_EXIT = 32,
+	STORM_SPIN = 64,
 };
 
 /**
  * struct zpci_storm - in the mailbox: what to do and what came of it
  * @flags: what to do
+ * @fh: handle for the RPCITs, or 0: that of the test's first function
  * @iova: first I/O address of the range, start of a segment
  * @size: size of the range, whole segments if it can be spoilt
  * @gpa: first frame that entries may lead to
@@ -47,6 +52,7 @@ enum zpci_storm_flags {
  */
 struct zpci_storm {
 	u64 flags;
+	u64 fh;
 	u64 iova;
 	u64 size;
 	u64 gpa;

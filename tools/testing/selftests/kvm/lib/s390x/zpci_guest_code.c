@@ -347,12 +347,29 @@ static void storm_rpcit(struct zpci_mailbox *mb)
 		storm_one_rpcit(mb, b, a + IOAT_FRAME_4K - b);
 }
 
+/* STSI with a function code that there is not: condition code 3, and no lock */
+static void storm_exit(void)
+{
+	register u64 r0 asm("0") = 4UL << 28;
+	register u64 r1 asm("1") = 0;
+
+	asm volatile("	stsi	0(0)\n" : "+d" (r0) : "d" (r1) : "cc", "memory");
+}
+
+static void storm_spin(struct zpci_storm *s)
+{
+	int i;
+
+	for (i = 0; i < 1000; i++)
+		zpci_xorshift(&s->seed);
+}
+
 static void guest_storm(struct zpci_mailbox *mb)
 {
 	struct zpci_storm *s = &mb->storm;
 	u64 n;
 
-	mb->fh = ZPCI_GUEST_FH;
+	mb->fh = s->fh ?: ZPCI_GUEST_FH;
 	mb->flags = 0;
 	for (n = 0; n < s->count && !READ_ONCE(s->stop); n++) {
 		if (s->flags & STORM_FLIP)
@@ -364,6 +381,10 @@ static void guest_storm(struct zpci_mailbox *mb)
 			storm_spoil(mb);
 		if (s->flags & (STORM_RPCIT | STORM_WHOLE))
 			storm_rpcit(mb);
+		if (s->flags & STORM_EXIT)
+			storm_exit();
+		if (s->flags & STORM_SPIN)
+			storm_spin(s);
 		WRITE_ONCE(s->rounds, n + 1);
 	}
 	if (s->flags & STORM_FLIP)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include <linux/capability.h>
@@ -49,6 +50,17 @@ struct zpci_pins zpci_pins_now(void)
 	pins.system = pins.calls -
 		      read_value("/proc/vmstat", "nr_foll_pin_released");
 	return pins;
+}
+
+/*
+ * Make the kernel give back what it keeps pinned of some memory, in case a guest maps
+ * it again. It takes back what it has charged for it within a second or so.
+ */
+void zpci_pins_forget(void *mem, size_t size)
+{
+	TEST_ASSERT(!mprotect(mem, size, PROT_READ) &&
+		    !mprotect(mem, size, PROT_READ | PROT_WRITE),
+		    "memory can't be protected: %s", strerror(errno));
 }
 
 /* NULL if no more is pinned and charged than @before, else what is */

@@ -33,8 +33,12 @@ void zpci_storm_start(struct zpci_storm_thread *t, struct zpci_guest *g,
 /* Wait until it has gone @rounds rounds. */
 void zpci_storm_wait(struct zpci_storm_thread *t, u64 rounds)
 {
-	while (READ_ONCE(t->guest->mailbox->storm.rounds) < rounds)
+	while (READ_ONCE(t->guest->mailbox->storm.rounds) < rounds) {
+		TEST_ASSERT(!READ_ONCE(t->guest->vanished),
+			    "the guest is gone before round %lu: %s", rounds,
+			    strerror(t->guest->vanished));
 		usleep(100);
+	}
 }
 
 /* Wait for its last round. */
