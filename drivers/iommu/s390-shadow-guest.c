@@ -19,15 +19,6 @@
 
 #include "s390-shadow.h"
 
-/* Fetch the guest's entry of @level that covers @iova from the table @origin */
-static int guest_entry(struct s390_shadow *shadow, enum s390_iot_level level,
-		       u64 origin, u64 iova, u64 *entry)
-{
-	u64 gaddr = origin + s390_iot_index(level, iova) * sizeof(*entry);
-
-	return shadow->ops->fetch(shadow->guest, gaddr, entry, 1);
-}
-
 static u64 shadow_guest_root(const struct s390_shadow *shadow, bool *prot)
 {
 	*prot = shadow->cfg.iota & ZPCI_TABLE_PROTECTED;
@@ -53,23 +44,29 @@ static bool normalize_pte(u64 *pte, bool prot)
 	}
 }
 
+/* Reduce entries @first to @end - 1, as they were fetched */
+static int normalize_run(struct s390_shadow_segment *seg, bool prot,
+			 unsigned int first, unsigned int end)
+{
+	u64 *want = seg->batch->guest;
+	unsigned int px;
+
+	for (px = first; px < end; px++)
+		if (!normalize_pte(&want[px], prot))
+			return -EINVAL;
+	return 0;
+}
+
 /* Fetch entries @first to @end - 1 of the guest's page table at @pto */
 static int fetch_run(struct s390_shadow_segment *seg, u64 pto, bool prot,
 		     unsigned int first, unsigned int end)
 {
 	struct s390_shadow *shadow = seg->shadow;
-	u64 *want = seg->batch->guest;
-	unsigned int px;
 	int rc;
 
 	rc = shadow->ops->fetch(shadow->guest, pto + first * sizeof(u64),
-				&want[first], end - first);
-	if (rc)
-		return rc;
-	for (px = first; px < end; px++)
-		if (!normalize_pte(&want[px], prot))
-			return -EINVAL;
-	return 0;
+				&seg->batch->guest[first], end - first);
+	return rc ?: normalize_run(seg, prot, first, end);
 }
 
 /* What a segment without a page table has mapped */
@@ -85,9 +82,6 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 	u64 *want = seg->batch->guest;
 	const u64 *mirror;
 	int rc;
-
-	if (end - px < S390_SHADOW_FEW)
-		return fetch_run(seg, pto, prot, px, end);
 
 	rc = shadow->ops->read(shadow->guest, pto + px * sizeof(u64),
 			       &want[px], end - px);
@@ -131,33 +125,38 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 {
 	struct s390_shadow *shadow = seg->shadow;
 	u64 *want = seg->batch->guest;
-	enum s390_iot_level level;
-	u64 entry, addr;
-	unsigned int px;
-	bool prot;
+	struct s390_iot_path path = {
+		.iova = seg->iova + ((u64)seg->px_first << PAGE_SHIFT),
+		.top = shadow->guest_top,
+	};
+	unsigned int px, nr = seg->px_last - seg->px_first + 1;
 	int rc;
 
-	addr = shadow_guest_root(shadow, &prot);
-	for (level = shadow->guest_top; level >= S390_IOT_ST; level--) {
-		rc = guest_entry(shadow, level, addr, seg->iova, &entry);
-		if (rc)
-			return rc;
-		switch (s390_iot_decode(level, entry, &addr, &prot)) {
-		case S390_IOT_TABLE:
-			break;
-		case S390_IOT_FRAME:
-			for (px = seg->px_first; px <= seg->px_last; px++)
-				want[px] = s390_iot_pte(addr + ((u64)px << PAGE_SHIFT),
-							prot);
-			return 1;
-		case S390_IOT_INVALID:
-			return 0;
-		default:
-			return -EINVAL;
-		}
+	path.addr = shadow_guest_root(shadow, &path.prot);
+	if (nr >= S390_SHADOW_FEW)
+		nr = 0;
+	rc = shadow->ops->walk(shadow->guest, &path, &want[seg->px_first], nr);
+	switch (rc) {
+	case S390_IOT_TABLE:
+		break;
+	case S390_IOT_FRAME:
+		for (px = seg->px_first; px <= seg->px_last; px++)
+			want[px] = s390_iot_pte(path.addr + ((u64)px << PAGE_SHIFT),
+						path.prot);
+		return 1;
+	case S390_IOT_INVALID:
+		return 0;
+	case S390_IOT_MALFORMED:
+		return -EINVAL;
+	default:
+		return rc;
 	}
 
-	rc = fetch_ptes(seg, addr, prot);
+	if (nr)
+		rc = normalize_run(seg, path.prot, seg->px_first,
+				   seg->px_last + 1);
+	else
+		rc = fetch_ptes(seg, path.addr, path.prot);
 	return rc ?: 1;
 }
 

@@ -230,6 +230,17 @@ static int fake_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	return copy_frames(f, gaddr, dst, nr);
 }
 
+static int fake_fetch(void *guest, u64 gaddr, u64 *entry)
+{
+	return fake_read(guest, gaddr, entry, 1);
+}
+
+static int fake_walk(void *guest, struct s390_iot_path *path, u64 *pte,
+		     unsigned int nr)
+{
+	return s390_iot_walk(path, pte, nr, fake_fetch, guest);
+}
+
 /* In bulk, a doubleword that the guest stores may be half old and half new */
 static int fake_read_in_bulk(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 {
@@ -324,6 +335,7 @@ static int fake_charge(void *guest, unsigned long nr)
 static const struct s390_shadow_guest_ops fake_guest_ops = {
 	.read = fake_read_in_bulk,
 	.fetch = fake_read,
+	.walk = fake_walk,
 	.pin = fake_pin,
 	.unpin = fake_unpin,
 	.charge = fake_charge,

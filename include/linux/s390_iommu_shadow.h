@@ -11,6 +11,7 @@
 #ifndef _LINUX_S390_IOMMU_SHADOW_H
 #define _LINUX_S390_IOMMU_SHADOW_H
 
+#include <linux/s390_iotable.h>
 #include <linux/types.h>
 
 struct device;
@@ -62,6 +63,12 @@ struct s390_shadow_guest_ops {
 	 * before a store of the guest, or after it.
 	 */
 	int (*fetch)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
+	/**
+	 * @walk: s390_iot_walk() of the guest's table, each entry fetched as
+	 * @fetch does it. Returns what that returns; an error is one of @read.
+	 */
+	int (*walk)(void *guest, struct s390_iot_path *path, u64 *pte,
+		    unsigned int nr);
 	/**
 	 * @pin: pin up to @nr 4 KiB guest frames for DMA of unlimited duration,
 	 * the addresses of which are in @gaddr, each as in &struct

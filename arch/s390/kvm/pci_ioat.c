@@ -41,6 +41,7 @@
 #include <linux/kvm_host.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/nospec.h>
 #include <linux/rculist.h>
 #include <linux/s390_iommu_shadow.h>
 #include <linux/slab.h>
@@ -256,6 +257,61 @@ static int ioat_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	return rc;
 }
 
+/**
+ * struct ioat_view - the memory slot that a walk has last fetched from
+ * @reg: the registration
+ * @first: guest absolute address of the first byte of the slot
+ * @size: size of the slot in bytes, 0 for none yet
+ * @uaddr: user address of the first byte
+ */
+struct ioat_view {
+	struct ioat_reg *reg;
+	u64 first;
+	u64 size;
+	unsigned long uaddr;
+};
+
+static noinline int ioat_view_slot(struct ioat_view *view, u64 gaddr)
+{
+	struct kvm_memory_slot *slot;
+	unsigned long hva;
+
+	slot = ioat_slot(view->reg, gaddr, &hva);
+	if (!slot)
+		return -EFAULT;
+	view->first = gfn_to_gpa(slot->base_gfn);
+	view->size = gfn_to_gpa(slot->npages);
+	view->uaddr = slot->userspace_addr;
+	return 0;
+}
+
+/* Tables are in one memory slot, as a rule: to look it up once will do */
+static __always_inline int ioat_view_fetch(void *table, u64 gaddr, u64 *entry)
+{
+	struct ioat_view *view = table;
+	u64 offset;
+	int rc;
+
+	if (gaddr - view->first >= view->size) {
+		rc = ioat_view_slot(view, gaddr);
+		if (rc)
+			return rc;
+	}
+	/* As in __gfn_to_hva_memslot() */
+	offset = array_index_nospec(gaddr - view->first, view->size);
+	return fetch_user(entry, (const u64 __user *)(view->uaddr + offset));
+}
+
+/* Called in the same context as ioat_read() */
+static int ioat_walk_table(void *guest, struct s390_iot_path *path, u64 *pte,
+			   unsigned int nr)
+{
+	struct ioat_view view = { .reg = guest };
+
+	might_fault();
+	return s390_iot_walk(path, pte, nr, ioat_view_fetch, &view);
+}
+
 static void ioat_count_pinned(struct kvm *kvm, long nr)
 {
 	s64 now = atomic64_add_return(nr, &kvm->stat.zpci_frames_pinned);
@@ -332,6 +388,7 @@ static void ioat_end(void *guest)
 static const struct s390_shadow_guest_ops ioat_guest_ops = {
 	.read = ioat_read,
 	.fetch = ioat_fetch,
+	.walk = ioat_walk_table,
 	.pin = ioat_pin,
 	.unpin = ioat_unpin,
 	.charge = ioat_charge,

@@ -250,6 +250,17 @@ static int op_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	return copy(guest, gaddr, dst, nr, true);
 }
 
+static int fetch_entry(void *guest, u64 gaddr, u64 *entry)
+{
+	return op_fetch(guest, gaddr, entry, 1);
+}
+
+static int op_walk(void *guest, struct s390_iot_path *path, u64 *pte,
+		   unsigned int nr)
+{
+	return s390_iot_walk(path, pte, nr, fetch_entry, guest);
+}
+
 static long op_pin(void *guest, const u64 *gaddr, unsigned int nr,
 		   struct page **pages)
 {
@@ -358,6 +369,7 @@ static void op_uncharge(void *guest, unsigned long nr)
 const struct s390_shadow_guest_ops guest_ops = {
 	.read = op_read,
 	.fetch = op_fetch,
+	.walk = op_walk,
 	.pin = op_pin,
 	.unpin = op_unpin,
 	.charge = op_charge,

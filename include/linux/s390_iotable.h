@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Format of the I/O translation tables of s390 PCI functions
+ *
+ * The one place that knows the bits of region, segment and page table entries.
+ * Host tables, which a function translates with, and guest tables, which KVM
+ * shadows, have the same format. The bits themselves are in <asm/pci_dma.h>.
+ *
+ * Levels are counted from the leaf, so that a level and the size of what one
+ * of its entries covers grow together.
+ */
+#ifndef _LINUX_S390_IOTABLE_H
+#define _LINUX_S390_IOTABLE_H
+
+#include <linux/bits.h>
+#include <linux/limits.h>
+#include <linux/minmax.h>
+#include <linux/types.h>
+#include <asm/page.h>
+#include <asm/pci_dma.h>
+
+/**
+ * enum s390_iot_level - levels of an I/O translation table
+ * @S390_IOT_PT: page table, 256 entries of 4 KiB each
+ * @S390_IOT_ST: segment table, 2048 entries of 1 MiB each
+ * @S390_IOT_RT: region-third table, 2048 entries of 2 GiB each
+ * @S390_IOT_RS: region-second table, 2048 entries of 4 TiB each
+ * @S390_IOT_RF: region-first table, 2048 entries of 8 PiB each
+ * @S390_IOT_LEVELS: number of levels
+ *
+ * Any but a page table may be what an I/O translation anchor designates. The
+ * type of a segment or region table entry and the designation type that leads
+ * to its table are the same number, that of the level less S390_IOT_ST.
+ */
+enum s390_iot_level {
+	S390_IOT_PT,
+	S390_IOT_ST,
+	S390_IOT_RT,
+	S390_IOT_RS,
+	S390_IOT_RF,
+	S390_IOT_LEVELS,
+};
+
+/**
+ * enum s390_iot_kind - what an entry is, as s390_iot_decode() judges it
+ * @S390_IOT_INVALID: marked invalid, translates nothing
+ * @S390_IOT_TABLE: leads to a table of the next lower level
+ * @S390_IOT_FRAME: leads to a frame of the size that the entry covers
+ * @S390_IOT_MALFORMED: valid, but breaks the format
+ */
+enum s390_iot_kind {
+	S390_IOT_INVALID,
+	S390_IOT_TABLE,
+	S390_IOT_FRAME,
+	S390_IOT_MALFORMED,
+};
+
+/*
+ * Format control. In a segment table entry: it designates a 1 MiB frame. No
+ * source describes it in a region table entry.
+ */
+#define S390_IOT_FC			0x400UL
+#define S390_IOT_SFAA_MASK		(~0xfffffUL)
+
+/* Designation type in an I/O translation anchor */
+#define S390_IOT_IOTA_DT_SHIFT		2
+#define S390_IOT_IOTA_DT_MASK		0x7UL
+
+#define S390_IOT_SEGMENT_SIZE		BIT(ZPCI_ST_SHIFT)
+#define S390_IOT_SEGMENT_MASK		(~(S390_IOT_SEGMENT_SIZE - 1))
+
+/**
+ * s390_iot_shift() - binary logarithm of what one entry covers
+ * @level: level of the table that the entry is in
+ *
+ * Return: number of address bits that the entry leaves to be translated
+ */
+static inline unsigned int s390_iot_shift(enum s390_iot_level level)
+{
+	if (level == S390_IOT_PT)
+		return PAGE_SHIFT;
+	return ZPCI_ST_SHIFT + (level - S390_IOT_ST) * ZPCI_TABLE_BITS;
+}
+
+/**
+ * s390_iot_span_last() - last address that the same entry covers
+ * @level: level of the table that the entry is in
+ * @iova: I/O address
+ *
+ * Return: the last I/O address with the same entry as @iova
+ */
+static inline u64 s390_iot_span_last(enum s390_iot_level level, u64 iova)
+{
+	return iova | (BIT_ULL(s390_iot_shift(level)) - 1);
+}
+
+/**
+ * s390_iot_last() - last address that a table translates
+ * @level: level of the table, not S390_IOT_PT
+ *
+ * Return: the last I/O address of an address space with such a table at its top
+ */
+static inline u64 s390_iot_last(enum s390_iot_level level)
+{
+	return level == S390_IOT_RF ? U64_MAX : s390_iot_span_last(level + 1, 0);
+}
+
+/**
+ * s390_iot_index() - index of an I/O address in a table
+ * @level: level of the table
+ * @iova: I/O address
+ *
+ * Return: index of the entry that covers @iova
+ */
+static inline unsigned int s390_iot_index(enum s390_iot_level level, u64 iova)
+{
+	return (iova >> s390_iot_shift(level)) &
+	       (level == S390_IOT_PT ? ZPCI_PT_MASK : ZPCI_INDEX_MASK);
+}
+
+/**
+ * s390_iot_same() - how far are two arrays of entries the same?
+ * @a: the one array
+ * @b: the other one; they may overlap
+ * @nr: number of entries of each
+ *
+ * Nearly all entries are what they were, or what their neighbours are. To find
+ * those that are not takes one instruction, however many they are.
+ *
+ * Return: number of entries before the first that differs, @nr if none does
+ */
+static inline unsigned int s390_iot_same(const u64 *a, const u64 *b,
+					 unsigned int nr)
+{
+#ifdef CONFIG_S390
+	union register_pair r1, r3;
+
+	if (!nr || READ_ONCE(*a) != READ_ONCE(*b))
+		return 0;
+	r1 = (union register_pair) {
+		.even = (unsigned long)a, .odd = nr * sizeof(*a),
+	};
+	r3 = (union register_pair) {
+		.even = (unsigned long)b, .odd = nr * sizeof(*b),
+	};
+
+	/* Ends at the first byte that differs; cc 3 asks to be carried on */
+	asm volatile("0:	clcle	%[r1],%[r3],0\n"
+		     "	jo	0b\n"
+		     : [r1] "+d" (r1.pair), [r3] "+d" (r3.pair)
+		     : : "cc", "memory");
+	return nr - (r1.odd + sizeof(*a) - 1) / sizeof(*a);
+#else
+	unsigned int i = 0;
+
+	while (i < nr && READ_ONCE(a[i]) == READ_ONCE(b[i]))
+		i++;
+	return i;
+#endif
+}
+
+/**
+ * s390_iot_run() - how many entries are the same as the first?
+ * @entry: the first entry
+ * @nr: number of entries, at least one
+ *
+ * Return: length of the run of equal entries that begins with the first
+ */
+static inline unsigned int s390_iot_run(const unsigned long *entry,
+					unsigned int nr)
+{
+	const u64 *first = (const u64 *)entry;
+
+	return 1 + s390_iot_same(first + 1, first, nr - 1);
+}
+
+/**
+ * s390_iot_run_nr() - entries of a table that cover a range
+ * @level: level of the table
+ * @iova: first I/O address of the range
+ * @last: last I/O address of the range, which may be in another table
+ *
+ * Return: number of entries from that for @iova on, up to that for @last or the
+ * end of the table, whichever comes first
+ */
+static inline unsigned int s390_iot_run_nr(enum s390_iot_level level, u64 iova,
+					   u64 last)
+{
+	u64 end = level == S390_IOT_RF ? U64_MAX :
+					 s390_iot_span_last(level + 1, iova);
+
+	return s390_iot_index(level, min(last, end)) -
+	       s390_iot_index(level, iova) + 1;
+}
+
+/**
+ * s390_iot_run_last() - last address that some entries cover
+ * @level: level of the table
+ * @iova: I/O address that the first of them covers
+ * @nr: number of entries, at least one, which are in the same table
+ *
+ * Return: the last I/O address that the last of them covers
+ */
+static inline u64 s390_iot_run_last(enum s390_iot_level level, u64 iova,
+				    unsigned int nr)
+{
+	return s390_iot_span_last(level, iova) +
+	       ((u64)(nr - 1) << s390_iot_shift(level));
+}
+
+/**
+ * s390_iot_pte_valid() - does a page table entry translate?
+ * @pte: the entry
+ *
+ * Return: true if the entry designates a frame
+ */
+static inline bool s390_iot_pte_valid(u64 pte)
+{
+	return (pte & ZPCI_PTE_VALID_MASK) == ZPCI_PTE_VALID;
+}
+
+/**
+ * s390_iot_entry_valid() - is a region or segment table entry valid?
+ * @entry: the entry
+ *
+ * Return: true if the entry designates a table or a frame
+ */
+static inline bool s390_iot_entry_valid(u64 entry)
+{
+	return (entry & ZPCI_TABLE_VALID_MASK) == ZPCI_TABLE_VALID;
+}
+
+/**
+ * s390_iot_pte() - compose a valid page table entry
+ * @addr: absolute address of the frame
+ * @prot: the function must not store to the frame
+ *
+ * Return: the entry
+ */
+static inline u64 s390_iot_pte(u64 addr, bool prot)
+{
+	return (addr & ZPCI_PTE_ADDR_MASK) | ZPCI_PTE_VALID |
+	       (prot ? ZPCI_TABLE_PROTECTED : ZPCI_TABLE_UNPROTECTED);
+}
+
+/**
+ * s390_iot_ste() - compose a segment table entry that leads to a page table
+ * @pto: absolute address of the page table
+ *
+ * Return: the entry
+ */
+static inline u64 s390_iot_ste(u64 pto)
+{
+	return (pto & ZPCI_STE_ADDR_MASK) | ZPCI_TABLE_TYPE_SX |
+	       ZPCI_TABLE_VALID | ZPCI_TABLE_UNPROTECTED;
+}
+
+/**
+ * s390_iot_type() - designation type that leads to a table
+ * @level: level of the table, not S390_IOT_PT
+ *
+ * Return: type as in enum zpci_ioat_dtype
+ */
+static inline unsigned int s390_iot_type(enum s390_iot_level level)
+{
+	return level - S390_IOT_ST;
+}
+
+/**
+ * s390_iot_in_dtsm() - does a function take tables of a level?
+ * @level: level of the table, not S390_IOT_PT
+ * @dtsm: mask of designation types that CLP gives for the function; type 0 is
+ *	  the leftmost bit: QEMU's ZPCI_DTSM, 0x40, is region-third alone
+ *
+ * Return: true if it does
+ */
+static inline bool s390_iot_in_dtsm(enum s390_iot_level level, u8 dtsm)
+{
+	return dtsm & (0x80 >> s390_iot_type(level));
+}
+
+/**
+ * s390_iot_rte() - compose a region table entry
+ * @level: level of the region table
+ * @origin: absolute address of a table of the next lower level, of full length
+ *
+ * Return: the entry
+ */
+static inline u64 s390_iot_rte(enum s390_iot_level level, u64 origin)
+{
+	return (origin & ZPCI_RTE_ADDR_MASK) | s390_iot_type(level) << 2 |
+	       ZPCI_TABLE_LEN_RTX | ZPCI_TABLE_VALID | ZPCI_TABLE_UNPROTECTED;
+}
+
+/**
+ * s390_iot_iota() - compose an I/O translation anchor
+ * @level: level of the table, not S390_IOT_PT
+ * @origin: absolute address of the table
+ *
+ * Return: the anchor, with the storage key that the kernel uses
+ */
+static inline u64 s390_iot_iota(enum s390_iot_level level, u64 origin)
+{
+	return origin | ZPCI_IOTA_IOT_ENABLED | ZPCI_KEY |
+	       s390_iot_type(level) << S390_IOT_IOTA_DT_SHIFT;
+}
+
+/**
+ * s390_iot_iota_level() - level of the table that an anchor designates
+ * @iota: the anchor
+ *
+ * Return: the level, or S390_IOT_PT if the anchor designates no segment or
+ * region table or translation is not enabled
+ */
+static inline enum s390_iot_level s390_iot_iota_level(u64 iota)
+{
+	unsigned int dt = (iota >> S390_IOT_IOTA_DT_SHIFT) &
+			  S390_IOT_IOTA_DT_MASK;
+
+	if (!(iota & ZPCI_IOTA_IOT_ENABLED) || dt > ZPCI_IOTA_RFTO)
+		return S390_IOT_PT;
+	return S390_IOT_ST + dt;
+}
+
+/**
+ * s390_iot_decode() - judge a table entry
+ * @level: level of the table that the entry was fetched from
+ * @entry: a copy of the entry
+ * @addr: set to the origin of the next table or the address of the frame, if
+ *	  that is what the entry designates
+ * @prot: set to true, never to false, if the entry protects from stores: the
+ *	  caller passes the same variable down the levels to combine them
+ *
+ * An entry of all zeroes and one that designates address zero are malformed.
+ * The architecture knows no such rule for a frame; it is the answer that QEMU
+ * gives (table_translate() in hw/s390x/s390-pci-bus.c), and a guest must not
+ * see a difference between the two.
+ *
+ * Return: the kind of the entry
+ */
+static __always_inline enum s390_iot_kind
+s390_iot_decode(enum s390_iot_level level, u64 entry, u64 *addr, bool *prot)
+{
+	enum s390_iot_kind kind = S390_IOT_TABLE;
+
+	if (!entry)
+		return S390_IOT_MALFORMED;
+
+	switch (level) {
+	case S390_IOT_PT:
+		if (!s390_iot_pte_valid(entry))
+			return S390_IOT_INVALID;
+		*addr = entry & ZPCI_PTE_ADDR_MASK;
+		kind = S390_IOT_FRAME;
+		break;
+	case S390_IOT_ST:
+		if (!s390_iot_entry_valid(entry))
+			return S390_IOT_INVALID;
+		if ((entry & ZPCI_TABLE_TYPE_MASK) != ZPCI_TABLE_TYPE_SX)
+			return S390_IOT_MALFORMED;
+		if (entry & S390_IOT_FC) {
+			*addr = entry & S390_IOT_SFAA_MASK;
+			kind = S390_IOT_FRAME;
+		} else {
+			*addr = entry & ZPCI_STE_ADDR_MASK;
+		}
+		break;
+	default:
+		if (!s390_iot_entry_valid(entry))
+			return S390_IOT_INVALID;
+		if ((entry & ZPCI_TABLE_TYPE_MASK) >> 2 != s390_iot_type(level))
+			return S390_IOT_MALFORMED;
+		/*
+		 * The table below has its full length, TL 3 and TF 0, and is
+		 * a table: a format control is for those to judge who know it.
+		 */
+		if ((entry & ZPCI_TABLE_LEN_RTX) != ZPCI_TABLE_LEN_RTX ||
+		    (entry & (ZPCI_TABLE_OFFSET_MASK | S390_IOT_FC)))
+			return S390_IOT_MALFORMED;
+		*addr = entry & ZPCI_RTE_ADDR_MASK;
+		break;
+	}
+	if (!*addr)
+		return S390_IOT_MALFORMED;
+	if (entry & ZPCI_TABLE_PROTECTED)
+		*prot = true;
+	return kind;
+}
+
+/**
+ * struct s390_iot_path - the way through a translation table to a page table
+ * @iova: I/O address that is translated
+ * @top: level of the topmost table, not S390_IOT_PT
+ * @prot: an entry on the way, or the anchor, protects from stores
+ * @addr: the topmost table; then the table or the frame where the way has ended
+ */
+struct s390_iot_path {
+	u64 iova;
+	enum s390_iot_level top;
+	bool prot;
+	u64 addr;
+};
+
+/**
+ * typedef s390_iot_fetch_t - fetch an entry of a table
+ * @table: whose table it is, as passed to s390_iot_walk()
+ * @addr: address of the entry
+ * @entry: where to store a copy
+ *
+ * Return: 0, or a negative error
+ */
+typedef int (*s390_iot_fetch_t)(void *table, u64 addr, u64 *entry);
+
+static __always_inline int s390_iot_step(struct s390_iot_path *path,
+					 enum s390_iot_level level,
+					 s390_iot_fetch_t fetch, void *table)
+{
+	u64 entry;
+	int rc;
+
+	rc = fetch(table, path->addr +
+		   s390_iot_index(level, path->iova) * sizeof(entry), &entry);
+	return rc ?: s390_iot_decode(level, entry, &path->addr, &path->prot);
+}
+
+/**
+ * s390_iot_walk() - walk a translation table, then fetch page table entries
+ * @path: what to walk
+ * @pte: set to the first of the page table entries, that for @path->iova
+ * @nr: how many of them, to the end of the page table at most; may be 0
+ * @fetch: fetches an entry
+ * @table: argument of @fetch
+ *
+ * For whoever has tables that are not in the kernel's own memory: inlined with
+ * what fetches from there, and with the levels that most tables have unrolled,
+ * since this is most of what a small RPCIT costs.
+ *
+ * Return: enum s390_iot_kind of the entry where the way ended, where
+ * S390_IOT_TABLE stands for the page table, or what @fetch returned if that is
+ * not 0
+ */
+static __always_inline int s390_iot_walk(struct s390_iot_path *path, u64 *pte,
+					 unsigned int nr,
+					 s390_iot_fetch_t fetch, void *table)
+{
+	enum s390_iot_level level = path->top;
+	unsigned int i;
+	u64 addr;
+	int rc;
+
+	for (; level > S390_IOT_RT; level--) {
+		rc = s390_iot_step(path, level, fetch, table);
+		if (rc != S390_IOT_TABLE)
+			return rc;
+	}
+	if (level == S390_IOT_RT) {
+		rc = s390_iot_step(path, S390_IOT_RT, fetch, table);
+		if (rc != S390_IOT_TABLE)
+			return rc;
+	}
+	rc = s390_iot_step(path, S390_IOT_ST, fetch, table);
+	if (rc != S390_IOT_TABLE)
+		return rc;
+
+	addr = path->addr + s390_iot_index(S390_IOT_PT, path->iova) * sizeof(*pte);
+	for (i = 0; i < nr; i++) {
+		rc = fetch(table, addr + i * sizeof(*pte), &pte[i]);
+		if (rc)
+			return rc;
+	}
+	return S390_IOT_TABLE;
+}
+
+#endif /* _LINUX_S390_IOTABLE_H */
