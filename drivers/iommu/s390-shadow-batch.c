@@ -43,25 +43,6 @@ struct s390_shadow_batch *s390_shadow_alloc_batch(void)
 	return batch;
 }
 
-/**
- * s390_shadow_get_batch() - get what a refresh needs to work
- * @shadow: the shadow
- *
- * As a rule one refresh comes after the other, and there is one that the last
- * has left behind.
- *
- * Return: an empty batch or NULL, to be freed by s390_shadow_free_batch()
- */
-struct s390_shadow_batch *s390_shadow_get_batch(struct s390_shadow *shadow)
-{
-	struct s390_shadow_batch *batch = xchg(&shadow->idle, NULL);
-
-	if (!batch)
-		return s390_shadow_alloc_batch();
-	s390_shadow_init_batch(batch);
-	return batch;
-}
-
 static void batch_cover_nothing(struct s390_shadow_batch *batch)
 {
 	batch->refresh = false;
@@ -82,9 +63,7 @@ void s390_shadow_init_batch(struct s390_shadow_batch *batch)
 	batch->buckets = 0;
 	batch_cover_nothing(batch);
 	batch->steps = S390_SHADOW_STEPS;
-	memset(batch->seen.gaddr, 0xff, sizeof(batch->seen.gaddr));
-	batch->seen.nr = 0;
-	batch->seen.ours_known = false;
+	batch->seen.begun = false;
 }
 
 static void destroy_batch(struct s390_shadow_batch *batch)
@@ -162,7 +141,7 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 			       struct s390_shadow_batch *batch)
 {
 	struct page *page, *tmp;
-	unsigned int i;
+	u64 buckets;
 
 	s390_shadow_unpin(shadow, batch->frames, batch->nr);
 	batch->nr = 0;
@@ -171,14 +150,15 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 		list_del(&page->lru);
 		s390_shadow_free_leaf(shadow, page);
 	}
-	s390_shadow_free_tables(shadow, batch);
+	if (batch->tables)
+		s390_shadow_free_tables(shadow, batch);
 
-	while (batch->buckets) {
-		i = __ffs64(batch->buckets);
-		batch->buckets &= ~BIT_ULL(i);
-		atomic_dec_return_release(&shadow->buckets[i].unflushed);
+	for (buckets = batch->buckets; buckets;
+	     buckets &= ~BIT_ULL(__fls(buckets))) {
+		atomic_dec_return_release(&shadow->buckets[__fls(buckets)].unflushed);
 		atomic_dec_return_release(&shadow->unflushed);
 	}
+	batch->buckets = 0;
 
 	batch_cover_nothing(batch);
 }
@@ -205,19 +185,22 @@ void s390_shadow_cover_unfinished(struct s390_shadow *shadow,
 		s390_shadow_batch_cover(batch, first, last);
 }
 
-static int shadow_call_refresh(struct s390_shadow *shadow, u64 first, u64 last)
+/* The size of all addresses is no number of 64 bits */
+static noinline int shadow_call_refresh_twice(struct s390_shadow *shadow)
+{
+	u64 half = 1ULL << 63;
+
+	return shadow->host_ops->refresh(shadow->host, 0, half) ?:
+	       shadow->host_ops->refresh(shadow->host, half, half);
+}
+
+static inline int shadow_call_refresh(struct s390_shadow *shadow, u64 first,
+				      u64 last)
 {
 	u64 size = last - first + 1;
-	int rc;
 
-	/* The size of all addresses is no number of 64 bits */
-	if (!size) {
-		size = 1ULL << 63;
-		rc = shadow->host_ops->refresh(shadow->host, first, size);
-		if (rc)
-			return rc;
-		first = size;
-	}
+	if (!size)
+		return shadow_call_refresh_twice(shadow);
 	return shadow->host_ops->refresh(shadow->host, first, size);
 }
 
@@ -231,7 +214,7 @@ static int shadow_host_refresh(struct s390_shadow *shadow, u64 first, u64 last)
 
 	atomic64_inc(&shadow->refreshes);
 	rc = shadow_call_refresh(shadow, first, last);
-	if (rc == -ENOMEM) {
+	if (unlikely(rc == -ENOMEM)) {
 		/*
 		 * The hypervisor below us ran out of mappings. Let it look at
 		 * everything, so that it finds those that it can give up.

@@ -39,11 +39,6 @@
 #include "s390-iommu.h"
 #include "s390-shadow.h"
 
-static u64 shadow_iota(struct s390_shadow *shadow)
-{
-	return s390_iot_iota(shadow->top, virt_to_phys(shadow->root));
-}
-
 /* Called with shadow->live held, while the shadow is not dead: domain is set */
 static int shadow_domain_refresh(void *host, u64 start, u64 size)
 {
@@ -51,7 +46,7 @@ static int shadow_domain_refresh(void *host, u64 start, u64 size)
 	struct zpci_dev *zdev = to_zpci_dev(shadow->dev);
 
 	atomic64_inc(&shadow->domain->ctrs.sync_rpcits);
-	return zpci_refresh_dma_table(zdev, shadow_iota(shadow), start, size);
+	return zpci_refresh_dma_table(zdev, shadow->iota, start, size);
 }
 
 /* Give the function the table of its domain again */
@@ -204,7 +199,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 		goto fail_unclaim;
 	}
 
-	rc = zpci_set_dma_table(zdev, shadow_iota(shadow), cfg->pba, cfg->pal);
+	rc = zpci_set_dma_table(zdev, shadow->iota, cfg->pba, cfg->pal);
 	if (rc) {
 		rc = -EIO;
 		shadow_switch_back(zdev, s390_domain);

@@ -44,16 +44,13 @@ static bool normalize_pte(u64 *pte, bool prot)
 	}
 }
 
-/* Reduce entries @first to @end - 1, as they were fetched */
-static int normalize_run(struct s390_shadow_segment *seg, bool prot,
-			 unsigned int first, unsigned int end)
+/* Reduce @nr entries, at least one, as they were fetched */
+static int normalize_run(u64 *pte, unsigned int nr, bool prot)
 {
-	u64 *want = seg->batch->guest;
-	unsigned int px;
-
-	for (px = first; px < end; px++)
-		if (!normalize_pte(&want[px], prot))
+	do {
+		if (!normalize_pte(pte++, prot))
 			return -EINVAL;
+	} while (--nr);
 	return 0;
 }
 
@@ -62,11 +59,13 @@ static int fetch_run(struct s390_shadow_segment *seg, u64 pto, bool prot,
 		     unsigned int first, unsigned int end)
 {
 	struct s390_shadow *shadow = seg->shadow;
+	u64 *want = &seg->batch->guest[first];
+	unsigned int nr = end - first;
 	int rc;
 
-	rc = shadow->ops->fetch(shadow->guest, pto + first * sizeof(u64),
-				&seg->batch->guest[first], end - first);
-	return rc ?: normalize_run(seg, prot, first, end);
+	rc = shadow->ops->fetch(shadow->guest, pto + first * sizeof(u64), want,
+				nr);
+	return rc ?: normalize_run(want, nr, prot);
 }
 
 /* What a segment without a page table has mapped */
@@ -124,7 +123,7 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 {
 	struct s390_shadow *shadow = seg->shadow;
-	u64 *want = seg->batch->guest;
+	u64 *want = seg->batch->guest, *pte = &want[seg->px_first];
 	struct s390_iot_path path = {
 		.iova = seg->iova + ((u64)seg->px_first << PAGE_SHIFT),
 		.top = shadow->guest_top,
@@ -135,10 +134,14 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 	path.addr = shadow_guest_root(shadow, &path.prot);
 	if (nr >= S390_SHADOW_FEW)
 		nr = 0;
-	rc = shadow->ops->walk(shadow->guest, &path, &want[seg->px_first], nr);
+	rc = shadow->ops->walk(shadow->guest, &path, pte, nr);
+	if (likely(rc == S390_IOT_TABLE)) {
+		if (!nr)
+			return fetch_ptes(seg, path.addr, path.prot) ?: 1;
+		return normalize_run(pte, nr, path.prot) ?: 1;
+	}
+
 	switch (rc) {
-	case S390_IOT_TABLE:
-		break;
 	case S390_IOT_FRAME:
 		for (px = seg->px_first; px <= seg->px_last; px++)
 			want[px] = s390_iot_pte(path.addr + ((u64)px << PAGE_SHIFT),
@@ -151,13 +154,6 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 	default:
 		return rc;
 	}
-
-	if (nr)
-		rc = normalize_run(seg, path.prot, seg->px_first,
-				   seg->px_last + 1);
-	else
-		rc = fetch_ptes(seg, path.addr, path.prot);
-	return rc ?: 1;
 }
 
 /* The copy of the guest's entry at @gaddr that was read in bulk, or NULL */
@@ -316,12 +312,16 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 	u64 addr = *iova, gaddr;
 
 	/* Each part of either table is looked at once in the course of a refresh */
-	if (!seen->ours_known || seen->ours < addr) {
+	if (!seen->begun) {
+		memset(seen->gaddr, 0xff, sizeof(seen->gaddr));
+		seen->nr = 0;
+	}
+	if (!seen->begun || seen->ours < addr) {
 		seen->ours = addr;
 		if (!s390_iot_find_ste(shadow->root, shadow->top, &seen->ours,
 				       last))
 			seen->ours = U64_MAX;
-		seen->ours_known = true;
+		seen->begun = true;
 	}
 
 	while (addr != seen->ours) {

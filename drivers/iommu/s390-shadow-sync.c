@@ -42,8 +42,9 @@
  * Frames @nr from the batch's end on were taken out of the entries @px to
  * @px + @entries - 1
  */
-static void segment_took(struct s390_shadow_segment *seg, unsigned int px,
-			 unsigned int entries, unsigned int nr)
+static __always_inline void segment_took(struct s390_shadow_segment *seg,
+					 unsigned int px, unsigned int entries,
+					 unsigned int nr)
 {
 	u64 iova = seg->iova + ((u64)px << PAGE_SHIFT);
 
@@ -56,17 +57,33 @@ static void segment_took(struct s390_shadow_segment *seg, unsigned int px,
 				iova + ((u64)entries << PAGE_SHIFT) - 1);
 }
 
-static void trace_unmap(struct s390_shadow_segment *seg, unsigned int px,
-			u64 mirror)
+static noinline void trace_unmapped(struct s390_shadow_segment *seg,
+				    unsigned int px, u64 mirror)
 {
 	trace_s390_shadow_unmap(seg->shadow->id,
 				seg->iova + ((u64)px << PAGE_SHIFT), mirror);
 }
 
-static void trace_map(struct s390_shadow_segment *seg, unsigned int px, u64 want)
+static noinline void trace_mapped(struct s390_shadow_segment *seg,
+				  unsigned int px, u64 want)
 {
 	trace_s390_shadow_map(seg->shadow->id,
 			      seg->iova + ((u64)px << PAGE_SHIFT), want);
+}
+
+/* For each page: what is traced is put together only if it is */
+static __always_inline void trace_unmap(struct s390_shadow_segment *seg,
+					unsigned int px, u64 mirror)
+{
+	if (trace_s390_shadow_unmap_enabled())
+		trace_unmapped(seg, px, mirror);
+}
+
+static __always_inline void trace_map(struct s390_shadow_segment *seg,
+				      unsigned int px, u64 want)
+{
+	if (trace_s390_shadow_map_enabled())
+		trace_mapped(seg, px, want);
 }
 
 /**
@@ -195,47 +212,106 @@ fail:
 }
 
 /*
+ * The guest has @new in place of what entry @px has been, and that is nothing, or
+ * nothing for now. Returns where the next frame is to be noted.
+ */
+static __always_inline struct s390_shadow_frame *
+segment_drop(struct s390_shadow_segment *seg, u64 *leaf, u64 *mirror,
+	     unsigned long px, u64 new, struct s390_shadow_frame *frame)
+{
+	u64 old = leaf[px];
+
+	if (s390_iot_pte_valid(old)) {
+		WRITE_ONCE(leaf[px], ZPCI_PTE_INVALID);
+		*frame++ = s390_shadow_frame(old, mirror[px]);
+		trace_unmap(seg, px, mirror[px]);
+	}
+	mirror[px] = new;
+	return frame;
+}
+
+/* What segment_give_back() does, for a range of one entry, which most are */
+static unsigned int segment_give_back_one(struct s390_shadow_segment *seg,
+					  const u64 *want, bool unmap_only)
+{
+	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
+	u64 *mirror = s390_shadow_mirror(seg->leaf), *leaf = (u64 *)seg->leaf;
+	struct s390_shadow_frame *frame;
+	unsigned int px = seg->px_first;
+	u64 new = want[px];
+
+	if (new == mirror[px])
+		return 0;
+	if (s390_iot_pte_valid(new)) {
+		if (!unmap_only)
+			return 1;
+		new = ZPCI_PTE_INVALID;
+	}
+	frame = segment_drop(seg, leaf, mirror, px, new, frames);
+	segment_took(seg, px, 1, frame - frames);
+	return 0;
+}
+
+/*
+ * Entries from @px on are not what the guest has: drop them, up to one that is going
+ * to be mapped. This loop is what an RPCIT of many pages costs, and short of
+ * registers if it is inlined. Returns the index where it ended.
+ */
+static noinline unsigned long
+segment_drop_run(struct s390_shadow_segment *seg, const u64 *want,
+		 unsigned long px, unsigned long end, bool unmap_only)
+{
+	u64 *mirror = s390_shadow_mirror(seg->leaf), *leaf = (u64 *)seg->leaf;
+	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
+	struct s390_shadow_frame *frame = frames;
+	unsigned long first = px;
+
+	for (; px < end && want[px] != mirror[px]; px++) {
+		u64 new = want[px];
+
+		if (s390_iot_pte_valid(new)) {
+			if (!unmap_only)
+				break;
+			new = ZPCI_PTE_INVALID;
+		}
+		frame = segment_drop(seg, leaf, mirror, px, new, frame);
+	}
+	segment_took(seg, first, px - first, frame - frames);
+	return px;
+}
+
+/* Where does a run of entries end that are to be mapped? */
+static noinline unsigned long wanted_until(const u64 *want, const u64 *mirror,
+					   unsigned long px, unsigned long end)
+{
+	while (px < end && want[px] != mirror[px] &&
+	       s390_iot_pte_valid(want[px]))
+		px++;
+	return px;
+}
+
+/*
  * Give back what the guest has given up; if nothing is going to be mapped, what it
- * has replaced goes as well. This loop is what an RPCIT of many pages costs, and
- * short of registers if it is inlined.
+ * has replaced goes as well.
  *
  * Return: how many are to be mapped, between entries @mapp[0] and @mapp[1]
  */
-static noinline unsigned int
-segment_give_back(struct s390_shadow_segment *seg, const u64 *want,
-		  bool unmap_only, unsigned int mapp[2])
+static unsigned int segment_give_back(struct s390_shadow_segment *seg,
+				      const u64 *want, bool unmap_only,
+				      unsigned int mapp[2])
 {
-	u64 *mirror = s390_shadow_mirror(seg->leaf), *leaf = (u64 *)seg->leaf;
 	unsigned long px = seg->px_first, end = seg->px_last + 1, first;
-	struct s390_shadow_frame *frame, *frames;
+	u64 *mirror = s390_shadow_mirror(seg->leaf);
 	unsigned int to_map = 0;
 
 	while (px < end) {
 		px += s390_iot_same(&want[px], &mirror[px], end - px);
-		frames = &seg->batch->frames[seg->batch->nr];
-		frame = frames;
-		for (first = px; px < end && want[px] != mirror[px]; px++) {
-			u64 new = want[px], old = leaf[px];
-
-			if (s390_iot_pte_valid(new)) {
-				if (!unmap_only)
-					break;
-				new = ZPCI_PTE_INVALID;
-			}
-			if (s390_iot_pte_valid(old)) {
-				WRITE_ONCE(leaf[px], ZPCI_PTE_INVALID);
-				*frame++ = s390_shadow_frame(old, mirror[px]);
-				trace_unmap(seg, px, mirror[px]);
-			}
-			mirror[px] = new;
-		}
-		segment_took(seg, first, px - first, frame - frames);
+		px = segment_drop_run(seg, want, px, end, unmap_only);
 		if (unmap_only)
 			continue;
 
-		for (first = px; px < end && want[px] != mirror[px] &&
-		     s390_iot_pte_valid(want[px]); px++)
-			;
+		first = px;
+		px = wanted_until(want, mirror, px, end);
 		if (px == first)
 			continue;
 		if (!to_map)
@@ -271,18 +347,13 @@ static int segment_map(struct s390_shadow_segment *seg, const u64 *want,
 	return ret;
 }
 
-/* Bring the host entries of the range to what the guest wants */
-static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
-			 bool unmap_only)
+/* Map @total entries, which are between @map[0] and @map[1] */
+static noinline int segment_map_all(struct s390_shadow_segment *seg,
+				    const u64 *want, const unsigned int map[2],
+				    unsigned int total)
 {
 	struct s390_shadow *shadow = seg->shadow;
-	unsigned int total, map[2];
 	int rc;
-
-	/* First give back, so that limits do not stand in the way */
-	total = segment_give_back(seg, want, unmap_only, map);
-	if (!total)
-		return 0;
 
 	/* All of them at once: to charge takes a lock that page faults want */
 	rc = shadow->ops->charge(shadow->guest, total);
@@ -291,6 +362,21 @@ static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
 	if (seg->charged)
 		shadow->ops->uncharge(shadow->guest, seg->charged);
 	return rc;
+}
+
+/* Bring the host entries of the range to what the guest wants */
+static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
+			 bool unmap_only)
+{
+	unsigned int map[2] = { seg->px_first, seg->px_last };
+	unsigned int total;
+
+	/* First give back, so that limits do not stand in the way */
+	if (seg->px_first == seg->px_last)
+		total = segment_give_back_one(seg, want, unmap_only);
+	else
+		total = segment_give_back(seg, want, unmap_only, map);
+	return total ? segment_map_all(seg, want, map, total) : 0;
 }
 
 static bool wants_any(const struct s390_shadow_segment *seg)
@@ -303,14 +389,36 @@ static bool wants_any(const struct s390_shadow_segment *seg)
 	return false;
 }
 
+/* The segment gets a page table, and what leads to it */
+static noinline int segment_new_leaf(struct s390_shadow_segment *seg)
+{
+	struct s390_shadow *shadow = seg->shadow;
+	struct page *page = s390_shadow_alloc_leaf();
+	unsigned int tables = 1;
+	unsigned long *step;
+
+	if (!page)
+		return -ENOMEM;
+	step = s390_iot_walk_ste(shadow->root, shadow->top, seg->iova,
+				 S390_SHADOW_GFP, &tables);
+	if (!step) {
+		__free_page(page);
+		tables--;
+	}
+	atomic64_add(tables, &shadow->tables);
+	if (!step)
+		return -ENOMEM;
+	seg->leaf = page_address(page);
+	WRITE_ONCE(*step, s390_iot_ste(page_to_phys(page)));
+	return 0;
+}
+
 /* Sync the range of @seg; its bucket's lock is held */
 static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 {
 	struct s390_shadow *shadow = seg->shadow;
 	struct s390_shadow_batch *batch = seg->batch;
 	unsigned long *step, ste;
-	unsigned int tables = 1;
-	struct page *page;
 	int rc;
 
 	step = s390_iot_lookup_ste(shadow->root, shadow->top, seg->iova);
@@ -337,20 +445,9 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 	if (!seg->leaf) {
 		if (unmap_only || !wants_any(seg))
 			return 0;
-		page = s390_shadow_alloc_leaf();
-		if (!page)
-			return -ENOMEM;
-		step = s390_iot_walk_ste(shadow->root, shadow->top, seg->iova,
-					 S390_SHADOW_GFP, &tables);
-		if (!step) {
-			__free_page(page);
-			tables--;
-		}
-		atomic64_add(tables, &shadow->tables);
-		if (!step)
-			return -ENOMEM;
-		seg->leaf = page_address(page);
-		WRITE_ONCE(*step, s390_iot_ste(page_to_phys(page)));
+		rc = segment_new_leaf(seg);
+		if (rc)
+			return rc;
 	}
 
 	return segment_apply(seg, batch->guest, unmap_only);
@@ -387,7 +484,7 @@ static int segment_sync(struct s390_shadow *shadow,
 	 * Someone else has changed a segment of this bucket and not told the
 	 * function yet. Our caller may rely on what we found only after that.
 	 */
-	if (s390_shadow_unfinished(shadow, batch, seg.bucket))
+	if (s390_shadow_unfinished(bucket, batch, seg.bucket))
 		s390_shadow_batch_cover(batch, first, last);
 
 	mutex_unlock(&bucket->lock);
@@ -440,42 +537,48 @@ static bool walk_next(struct s390_shadow *shadow,
 					walk->last);
 }
 
+/* Sync as far as @last, which is in the segment where the walk stands */
+static int walk_segment(struct s390_shadow *shadow,
+			struct s390_shadow_batch *batch,
+			struct s390_shadow_walk *walk, u64 last)
+{
+	int rc = segment_sync(shadow, batch, walk->next, last,
+			      walk->making_room || walk->nomem);
+
+	if (rc == -ENOMEM && !walk->again) {
+		/* What follows may give some back */
+		walk->nomem = true;
+		rc = 0;
+	}
+	return rc;
+}
+
 /*
  * Sync from where the walk stands until its end, or until the caller is to have
  * a say. What was done when it returns is behind &s390_shadow_walk.next.
  */
-static int shadow_sync(struct s390_shadow *shadow,
-		       struct s390_shadow_batch **batchp,
-		       struct s390_shadow_walk *walk)
+static noinline int walk_segments(struct s390_shadow *shadow,
+				  struct s390_shadow_batch **batchp,
+				  struct s390_shadow_walk *walk)
 {
 	u64 seg_last, start = walk->next, last = walk->last;
-	bool many = (start ^ last) & S390_IOT_SEGMENT_MASK;
-	int rc = 0;
+	int rc;
 
-	if (many) {
-		rc = shadow_settle(shadow);
-		if (rc)
-			return rc;
-		/* A whole segment may be one that is passed over */
-		if (!(start & ~S390_IOT_SEGMENT_MASK) &&
-		    !walk_next(shadow, *batchp, walk)) {
-			walk->next = last;
-			goto passed;
-		}
+	rc = shadow_settle(shadow);
+	if (rc)
+		return rc;
+	/* A whole segment may be one that is passed over */
+	if (!(start & ~S390_IOT_SEGMENT_MASK) &&
+	    !walk_next(shadow, *batchp, walk)) {
+		walk->next = last;
+		goto passed;
 	}
 
 	for (;;) {
 		struct s390_shadow_batch *batch = *batchp;
 
 		seg_last = s390_iot_span_last(S390_IOT_ST, walk->next);
-		rc = segment_sync(shadow, batch, walk->next,
-				  min(seg_last, last),
-				  walk->making_room || walk->nomem);
-		if (rc == -ENOMEM && !walk->again) {
-			/* What follows may give some back */
-			walk->nomem = true;
-			rc = 0;
-		}
+		rc = walk_segment(shadow, batch, walk, min(seg_last, last));
 		if (rc)
 			break;
 		if (seg_last >= last) {
@@ -506,10 +609,24 @@ static int shadow_sync(struct s390_shadow *shadow,
 	}
 passed:
 	/* Segments were passed over: was one of them given up just before? */
-	if (many && walk->next > start)
+	if (walk->next > start)
 		s390_shadow_cover_unfinished(shadow, *batchp, start,
 					     walk->next == last ?
 					     last : walk->next - 1);
+	return rc;
+}
+
+static int shadow_sync(struct s390_shadow *shadow,
+		       struct s390_shadow_batch **batchp,
+		       struct s390_shadow_walk *walk)
+{
+	int rc;
+
+	if ((walk->next ^ walk->last) & S390_IOT_SEGMENT_MASK)
+		return walk_segments(shadow, batchp, walk);
+	rc = walk_segment(shadow, *batchp, walk, walk->last);
+	if (!rc)
+		walk->next = walk->last;
 	return rc;
 }
 

@@ -64,26 +64,6 @@ struct page *s390_shadow_alloc_leaf(void)
 }
 
 /**
- * s390_shadow_account_leaf() - a shadow page table has more or less valid entries
- * @shadow: the shadow
- * @leaf: the page table; the lock of its bucket is held
- * @change: how many more
- */
-void s390_shadow_account_leaf(struct s390_shadow *shadow, unsigned long *leaf,
-			      int change)
-{
-	struct page *page = virt_to_page(leaf);
-	unsigned long before = page_private(page);
-	unsigned long now = before + change;
-
-	set_page_private(page, now);
-	if (!before)
-		atomic64_inc(&shadow->leaves_used);
-	else if (!now)
-		atomic64_dec(&shadow->leaves_used);
-}
-
-/**
  * s390_shadow_cut_leaf() - take a shadow page table out of the host table
  * @shadow: the shadow
  * @batch: where it awaits the host refresh
@@ -220,6 +200,7 @@ s390_shadow_engine_create(const struct s390_shadow_config *cfg,
 	if (!shadow->root)
 		goto free_spare;
 	shadow->top = top;
+	shadow->iota = s390_iot_iota(top, virt_to_phys(shadow->root));
 	kref_init(&shadow->ref);
 	init_rwsem(&shadow->live);
 	shadow->cfg = *cfg;

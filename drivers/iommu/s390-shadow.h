@@ -11,6 +11,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/minmax.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/s390_iommu_shadow.h>
@@ -93,7 +94,7 @@ struct s390_shadow_bucket {
  * @table: copies of @nr entries of one table; memory for a whole one, or NULL
  * @table_gaddr: guest absolute address of the first of them
  * @nr: number of entries in @table
- * @ours_known: @ours is set
+ * @begun: something was seen; all but @table has no meaning before that
  * @ours: I/O address of the next segment that the host has a page table for, or
  *	U64_MAX
  */
@@ -103,14 +104,12 @@ struct s390_shadow_seen {
 	unsigned long *table;
 	u64 table_gaddr;
 	unsigned int nr;
-	bool ours_known;
+	bool begun;
 	u64 ours;
 };
 
 /**
  * struct s390_shadow_batch - changes that await one host refresh
- * @frames: what page table entries that were swapped out of the host table named,
- *	to be unpinned
  * @nr: number of @frames
  * @leaves: shadow page tables taken out of the host table, by page->lru
  * @tables: segment and region tables taken out, linked by their first entry,
@@ -121,11 +120,12 @@ struct s390_shadow_seen {
  * @last: last I/O address that changed
  * @steps: what is left of S390_SHADOW_STEPS
  * @node: in &s390_shadow.limbo when the host refresh failed
- * @guest: page table entries fetched from the guest
  * @seen: entries that were fetched while looking for segments
+ * @guest: page table entries fetched from the guest
+ * @frames: what page table entries that were swapped out of the host table named,
+ *	to be unpinned
  */
 struct s390_shadow_batch {
-	struct s390_shadow_frame frames[S390_SHADOW_BATCH];
 	unsigned int nr;
 	struct list_head leaves;
 	unsigned long *tables;
@@ -135,8 +135,9 @@ struct s390_shadow_batch {
 	u64 last;
 	int steps;
 	struct list_head node;
-	u64 guest[ZPCI_PT_ENTRIES];
 	struct s390_shadow_seen seen;
+	u64 guest[ZPCI_PT_ENTRIES];
+	struct s390_shadow_frame frames[S390_SHADOW_BATCH];
 };
 
 /**
@@ -177,6 +178,7 @@ struct s390_shadow_segment {
  * @dead: set, under @live for writing, when nothing is mirrored any more
  * @root: host table that the function translates with
  * @top: level of @root
+ * @iota: I/O translation anchor that designates @root
  * @cfg: the guest's translation parameters
  * @guest_top: level of the table that the guest's IOTA designates
  * @ops: access to guest memory
@@ -223,6 +225,7 @@ struct s390_shadow {
 	bool dead;
 	unsigned long *root;
 	enum s390_iot_level top;
+	u64 iota;
 	struct s390_shadow_config cfg;
 	enum s390_iot_level guest_top;
 	const struct s390_shadow_guest_ops *ops;
@@ -271,12 +274,9 @@ void s390_shadow_free_leaf(struct s390_shadow *shadow, struct page *page);
 void s390_shadow_cut_leaf(struct s390_shadow *shadow,
 			  struct s390_shadow_batch *batch, unsigned long *step,
 			  u64 iova);
-void s390_shadow_account_leaf(struct s390_shadow *shadow, unsigned long *leaf,
-			      int change);
 
 /* s390-shadow-batch.c */
 struct s390_shadow_batch *s390_shadow_alloc_batch(void);
-struct s390_shadow_batch *s390_shadow_get_batch(struct s390_shadow *shadow);
 void s390_shadow_init_batch(struct s390_shadow_batch *batch);
 void s390_shadow_free_batch(struct s390_shadow *shadow,
 			    struct s390_shadow_batch *batch);
@@ -291,6 +291,27 @@ int s390_shadow_leave_limbo(struct s390_shadow *shadow);
 void s390_shadow_cover_unfinished(struct s390_shadow *shadow,
 				  struct s390_shadow_batch *batch, u64 first,
 				  u64 last);
+
+/**
+ * s390_shadow_get_batch() - get what a refresh needs to work
+ * @shadow: the shadow
+ *
+ * As a rule one refresh comes after the other, and there is one that the last
+ * has left behind, which is empty.
+ *
+ * Return: an empty batch or NULL, to be freed by s390_shadow_free_batch()
+ */
+static inline struct s390_shadow_batch *
+s390_shadow_get_batch(struct s390_shadow *shadow)
+{
+	struct s390_shadow_batch *batch = xchg(&shadow->idle, NULL);
+
+	if (!batch)
+		return s390_shadow_alloc_batch();
+	batch->steps = S390_SHADOW_STEPS;
+	batch->seen.begun = false;
+	return batch;
+}
 
 /* The host refresh of @batch must cover [@first, @last] */
 static inline void s390_shadow_batch_cover(struct s390_shadow_batch *batch,
@@ -319,20 +340,20 @@ static inline void s390_shadow_batch_count(struct s390_shadow *shadow,
 
 /**
  * s390_shadow_unfinished() - does another batch await its host refresh?
- * @shadow: the shadow
+ * @bucket: the bucket that is asked about
  * @batch: the batch that asks
- * @bucket: number of the bucket that it asks about
+ * @nr: number of the bucket
  *
  * Return: true if another batch has changed a segment of the bucket and was not
  * flushed yet
  */
-static inline bool s390_shadow_unfinished(struct s390_shadow *shadow,
+static inline bool s390_shadow_unfinished(struct s390_shadow_bucket *bucket,
 					  struct s390_shadow_batch *batch,
-					  unsigned int bucket)
+					  unsigned int nr)
 {
-	int own = !!(batch->buckets & BIT_ULL(bucket));
+	int own = !!(batch->buckets & BIT_ULL(nr));
 
-	return atomic_read_acquire(&shadow->buckets[bucket].unflushed) > own;
+	return atomic_read_acquire(&bucket->unflushed) > own;
 }
 
 /* Number of the bucket of the segment that @iova lies in */
@@ -348,6 +369,26 @@ static inline unsigned int s390_shadow_bucket(u64 iova)
 static inline u64 *s390_shadow_mirror(unsigned long *leaf)
 {
 	return (u64 *)leaf + ZPCI_PT_ENTRIES;
+}
+
+/**
+ * s390_shadow_account_leaf() - a shadow page table has more or less valid entries
+ * @shadow: the shadow
+ * @leaf: the page table; the lock of its bucket is held
+ * @change: how many more
+ */
+static inline void s390_shadow_account_leaf(struct s390_shadow *shadow,
+					    unsigned long *leaf, int change)
+{
+	struct page *page = virt_to_page(leaf);
+	unsigned long before = page_private(page);
+	unsigned long now = before + change;
+
+	set_page_private(page, now);
+	if (!before)
+		atomic64_inc(&shadow->leaves_used);
+	else if (!now)
+		atomic64_dec(&shadow->leaves_used);
 }
 
 /* The frame that a valid host entry names, with its entry in the mirror */

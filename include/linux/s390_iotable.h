@@ -411,16 +411,14 @@ struct s390_iot_path {
  */
 typedef int (*s390_iot_fetch_t)(void *table, u64 addr, u64 *entry);
 
-static __always_inline int s390_iot_step(struct s390_iot_path *path,
-					 enum s390_iot_level level,
+static __always_inline int s390_iot_step(enum s390_iot_level level, u64 iova,
+					 u64 *addr, bool *prot,
 					 s390_iot_fetch_t fetch, void *table)
 {
-	u64 entry;
-	int rc;
+	u64 entry, index = s390_iot_index(level, iova);
+	int rc = fetch(table, *addr + index * sizeof(entry), &entry);
 
-	rc = fetch(table, path->addr +
-		   s390_iot_index(level, path->iova) * sizeof(entry), &entry);
-	return rc ?: s390_iot_decode(level, entry, &path->addr, &path->prot);
+	return rc ?: s390_iot_decode(level, entry, addr, prot);
 }
 
 /**
@@ -432,8 +430,8 @@ static __always_inline int s390_iot_step(struct s390_iot_path *path,
  * @table: argument of @fetch
  *
  * For whoever has tables that are not in the kernel's own memory: inlined with
- * what fetches from there, and with the levels that most tables have unrolled,
- * since this is most of what a small RPCIT costs.
+ * what fetches from there, and with each level a constant, since this is much of
+ * what a small RPCIT costs.
  *
  * Return: enum s390_iot_kind of the entry where the way ended, where
  * S390_IOT_TABLE stands for the page table, or what @fetch returned if that is
@@ -443,32 +441,43 @@ static __always_inline int s390_iot_walk(struct s390_iot_path *path, u64 *pte,
 					 unsigned int nr,
 					 s390_iot_fetch_t fetch, void *table)
 {
-	enum s390_iot_level level = path->top;
-	unsigned int i;
-	u64 addr;
+	u64 addr = path->addr, iova = path->iova, entry;
+	bool prot = path->prot;
 	int rc;
 
-	for (; level > S390_IOT_RT; level--) {
-		rc = s390_iot_step(path, level, fetch, table);
+	switch (path->top) {
+	case S390_IOT_RF:
+		rc = s390_iot_step(S390_IOT_RF, iova, &addr, &prot, fetch, table);
 		if (rc != S390_IOT_TABLE)
-			return rc;
-	}
-	if (level == S390_IOT_RT) {
-		rc = s390_iot_step(path, S390_IOT_RT, fetch, table);
+			goto out;
+		fallthrough;
+	case S390_IOT_RS:
+		rc = s390_iot_step(S390_IOT_RS, iova, &addr, &prot, fetch, table);
 		if (rc != S390_IOT_TABLE)
-			return rc;
+			goto out;
+		fallthrough;
+	case S390_IOT_RT:
+		rc = s390_iot_step(S390_IOT_RT, iova, &addr, &prot, fetch, table);
+		if (rc != S390_IOT_TABLE)
+			goto out;
+		fallthrough;
+	default:
+		rc = s390_iot_step(S390_IOT_ST, iova, &addr, &prot, fetch, table);
+		if (rc != S390_IOT_TABLE)
+			goto out;
 	}
-	rc = s390_iot_step(path, S390_IOT_ST, fetch, table);
-	if (rc != S390_IOT_TABLE)
-		return rc;
 
-	addr = path->addr + s390_iot_index(S390_IOT_PT, path->iova) * sizeof(*pte);
-	for (i = 0; i < nr; i++) {
-		rc = fetch(table, addr + i * sizeof(*pte), &pte[i]);
+	for (entry = addr + s390_iot_index(S390_IOT_PT, iova) * sizeof(*pte);
+	     nr; nr--, entry += sizeof(*pte), pte++) {
+		rc = fetch(table, entry, pte);
 		if (rc)
 			return rc;
 	}
-	return S390_IOT_TABLE;
+	rc = S390_IOT_TABLE;
+out:
+	path->addr = addr;
+	path->prot = prot;
+	return rc;
 }
 
 #endif /* _LINUX_S390_IOTABLE_H */

@@ -174,7 +174,7 @@ static int ioat_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
  * the secondary-space mode to get at user memory with it, as in
  * arch_futex_atomic_op_inuser() and cmpxchg_user_key().
  */
-static int fetch_user(u64 *val, const u64 __user *uaddr)
+static __always_inline int fetch_user(u64 *val, const u64 __user *uaddr)
 {
 	int rc = -EFAULT;
 	u64 tmp;
@@ -196,7 +196,7 @@ static int fetch_user(u64 *val, const u64 __user *uaddr)
 /* To go there and back costs more than to fetch: do it for some at once */
 #define FETCH_MANY	8
 
-static int fetch_user_many(u64 *val, const u64 __user *uaddr)
+static noinline int fetch_user_many(u64 *val, const u64 __user *uaddr)
 {
 	u64 v0, v1, v2, v3, v4, v5, v6, v7;
 	int rc = -EFAULT;
@@ -906,7 +906,7 @@ int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu)
 	/* The guest may have run since: what was left unfinished is history */
 	rpcit->reg_id = 0;
 
-	if (!kvm_s390_ioat_in_use(vcpu->kvm) ||
+	if (list_empty(&vcpu->kvm->arch.zpci_ioat_list) ||
 	    kvm_s390_pv_cpu_is_protected(vcpu))
 		return -EOPNOTSUPP;
 

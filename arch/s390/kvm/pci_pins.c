@@ -680,6 +680,19 @@ long kvm_s390_pins_get(struct kvm_s390_pins *pins,
 		       nr, write, invalidated, pages);
 }
 
+/* Keep a frame if its pin is known, and for no other mapping; lock is held */
+static __always_inline bool keep_known(struct kvm_s390_pins *pins,
+				       const struct s390_shadow_frame *frame,
+				       struct kvm_s390_pin *pin, u8 round)
+{
+	if (pin->key != ((frame->gaddr & PAGE_MASK) | PIN_KNOWN | PIN_WRITE) ||
+	    pin->page != frame->page || pin->users != 1)
+		return false;
+	pin->users = 0;
+	pin->round = round;
+	return true;
+}
+
 /*
  * Keep what can be kept of @nr frames, and put the pages of the others to @gone,
  * which has room, bit n of @dirty for the nth of them; lock is held.
@@ -700,11 +713,8 @@ static unsigned int keep(struct kvm_s390_pins *pins,
 		u64 gaddr = frames[i].gaddr;
 		struct kvm_s390_pin *pin = pin_of(pins, gaddr);
 
-		/* Nearly always: known, and for no other mapping */
-		if (pin->key == ((gaddr & PAGE_MASK) | PIN_KNOWN | PIN_WRITE) &&
-		    pin->page == frames[i].page && pin->users == 1) {
-			pin->users = 0;
-			pin->round = round;
+		/* Nearly always */
+		if (keep_known(pins, &frames[i], pin, round)) {
 			kept++;
 			continue;
 		}
@@ -734,16 +744,26 @@ static unsigned int keep(struct kvm_s390_pins *pins,
 	return n;
 }
 
-/**
- * kvm_s390_pins_put - frames are not in use any more
- * @pins: the pins
- * @frames: the frames
- * @nr: number of frames
- *
- * Context: Process context, any process, may sleep. Takes mmap_lock.
- */
-void kvm_s390_pins_put(struct kvm_s390_pins *pins,
-		       const struct s390_shadow_frame *frames, unsigned int nr)
+/* A single frame that can be kept needs none of the rest */
+static bool put_one(struct kvm_s390_pins *pins,
+		    const struct s390_shadow_frame *frame)
+{
+	bool done;
+
+	spin_lock(&pins->lock);
+	done = !pins->ended &&
+	       keep_known(pins, frame, pin_of(pins, frame->gaddr), pins->round);
+	if (done) {
+		pins->used--;
+		pins->kept++;
+		schedule_round(pins);
+	}
+	spin_unlock(&pins->lock);
+	return done;
+}
+
+static void put_many(struct kvm_s390_pins *pins,
+		     const struct s390_shadow_frame *frames, unsigned int nr)
 {
 	struct page *gone[PINS_CHUNK];
 	unsigned int i, chunk, n;
@@ -766,6 +786,21 @@ void kvm_s390_pins_put(struct kvm_s390_pins *pins,
 	}
 	if (any)
 		settle(pins);
+}
+
+/**
+ * kvm_s390_pins_put - frames are not in use any more
+ * @pins: the pins
+ * @frames: the frames
+ * @nr: number of frames
+ *
+ * Context: Process context, any process, may sleep. Takes mmap_lock.
+ */
+void kvm_s390_pins_put(struct kvm_s390_pins *pins,
+		       const struct s390_shadow_frame *frames, unsigned int nr)
+{
+	if (nr != 1 || !put_one(pins, frames))
+		put_many(pins, frames, nr);
 }
 
 /**
