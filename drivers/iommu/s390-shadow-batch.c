@@ -101,23 +101,6 @@ void s390_shadow_free_idle(struct s390_shadow *shadow)
 }
 
 /**
- * s390_shadow_unpin() - unpin and uncharge frames
- * @shadow: the shadow
- * @frames: the frames; the function can't use them any more
- * @nr: number of frames
- *
- * Context: process; sleeps
- */
-void s390_shadow_unpin(struct s390_shadow *shadow,
-		       const struct s390_shadow_frame *frames, unsigned int nr)
-{
-	if (!nr)
-		return;
-	shadow->ops->unpin(shadow->guest, frames, nr);
-	atomic64_sub(nr, &shadow->pinned);
-}
-
-/**
  * s390_shadow_free_leaf() - free a shadow page table
  * @shadow: the shadow
  * @page: the page table; the function can't use it any more
@@ -204,7 +187,18 @@ static inline int shadow_call_refresh(struct s390_shadow *shadow, u64 first,
 	return shadow->host_ops->refresh(shadow->host, first, size);
 }
 
-static int shadow_host_refresh(struct s390_shadow *shadow, u64 first, u64 last)
+/*
+ * The hypervisor below us ran out of mappings. Let it look at everything, so that
+ * it finds those that it can give up.
+ */
+static noinline int shadow_refresh_all(struct s390_shadow *shadow)
+{
+	atomic64_inc(&shadow->refreshes);
+	return shadow_call_refresh(shadow, shadow->cfg.pba, shadow->cfg.pal);
+}
+
+static __always_inline int shadow_host_refresh(struct s390_shadow *shadow,
+					       u64 first, u64 last)
 {
 	int rc;
 
@@ -214,15 +208,8 @@ static int shadow_host_refresh(struct s390_shadow *shadow, u64 first, u64 last)
 
 	atomic64_inc(&shadow->refreshes);
 	rc = shadow_call_refresh(shadow, first, last);
-	if (unlikely(rc == -ENOMEM)) {
-		/*
-		 * The hypervisor below us ran out of mappings. Let it look at
-		 * everything, so that it finds those that it can give up.
-		 */
-		atomic64_inc(&shadow->refreshes);
-		rc = shadow_call_refresh(shadow, shadow->cfg.pba,
-					 shadow->cfg.pal);
-	}
+	if (unlikely(rc == -ENOMEM))
+		rc = shadow_refresh_all(shadow);
 	if (rc)
 		atomic64_inc(&shadow->refresh_errors);
 	return rc;

@@ -58,10 +58,12 @@ static __always_inline void segment_took(struct s390_shadow_segment *seg,
 }
 
 static noinline void trace_unmapped(struct s390_shadow_segment *seg,
-				    unsigned int px, u64 mirror)
+				    const u64 *pte, u64 mirror)
 {
-	trace_s390_shadow_unmap(seg->shadow->id,
-				seg->iova + ((u64)px << PAGE_SHIFT), mirror);
+	u64 px = pte - (u64 *)seg->leaf;
+
+	trace_s390_shadow_unmap(seg->shadow->id, seg->iova + (px << PAGE_SHIFT),
+				mirror);
 }
 
 static noinline void trace_mapped(struct s390_shadow_segment *seg,
@@ -73,10 +75,10 @@ static noinline void trace_mapped(struct s390_shadow_segment *seg,
 
 /* For each page: what is traced is put together only if it is */
 static __always_inline void trace_unmap(struct s390_shadow_segment *seg,
-					unsigned int px, u64 mirror)
+					const u64 *pte, u64 mirror)
 {
 	if (trace_s390_shadow_unmap_enabled())
-		trace_unmapped(seg, px, mirror);
+		trace_unmapped(seg, pte, mirror);
 }
 
 static __always_inline void trace_map(struct s390_shadow_segment *seg,
@@ -108,7 +110,7 @@ void s390_shadow_segment_clear(struct s390_shadow_segment *seg, unsigned int px,
 			continue;
 		WRITE_ONCE(seg->leaf[i], ZPCI_PTE_INVALID);
 		frame[n++] = s390_shadow_frame(old, mirror[i]);
-		trace_unmap(seg, i, mirror[i]);
+		trace_unmap(seg, (u64 *)&seg->leaf[i], mirror[i]);
 		mirror[i] = ZPCI_PTE_INVALID;
 	}
 	segment_took(seg, px, nr, n);
@@ -163,7 +165,7 @@ static noinline void segment_set(struct s390_shadow_segment *seg,
 						 want[i] & ZPCI_TABLE_PROTECTED));
 		if (s390_iot_pte_valid(old)) {
 			*frame++ = s390_shadow_frame(old, mirror[i]);
-			trace_unmap(seg, px + i, mirror[i]);
+			trace_unmap(seg, &leaf[i], mirror[i]);
 		}
 		trace_map(seg, px + i, want[i]);
 		mirror[i] = want[i];
@@ -212,21 +214,21 @@ fail:
 }
 
 /*
- * The guest has @new in place of what entry @px has been, and that is nothing, or
- * nothing for now. Returns where the next frame is to be noted.
+ * The guest has @new in place of what @pte has been made from, and that is nothing,
+ * or nothing for now. Returns where the next frame is to be noted.
  */
 static __always_inline struct s390_shadow_frame *
-segment_drop(struct s390_shadow_segment *seg, u64 *leaf, u64 *mirror,
-	     unsigned long px, u64 new, struct s390_shadow_frame *frame)
+segment_drop(struct s390_shadow_segment *seg, u64 *pte, u64 new,
+	     struct s390_shadow_frame *frame)
 {
-	u64 old = leaf[px];
+	u64 *mirror = s390_shadow_mirror(pte), old = *pte;
 
 	if (s390_iot_pte_valid(old)) {
-		WRITE_ONCE(leaf[px], ZPCI_PTE_INVALID);
-		*frame++ = s390_shadow_frame(old, mirror[px]);
-		trace_unmap(seg, px, mirror[px]);
+		WRITE_ONCE(*pte, ZPCI_PTE_INVALID);
+		*frame++ = s390_shadow_frame(old, *mirror);
+		trace_unmap(seg, pte, *mirror);
 	}
-	mirror[px] = new;
+	*mirror = new;
 	return frame;
 }
 
@@ -235,19 +237,19 @@ static unsigned int segment_give_back_one(struct s390_shadow_segment *seg,
 					  const u64 *want, bool unmap_only)
 {
 	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
-	u64 *mirror = s390_shadow_mirror(seg->leaf), *leaf = (u64 *)seg->leaf;
-	struct s390_shadow_frame *frame;
 	unsigned int px = seg->px_first;
+	struct s390_shadow_frame *frame;
+	u64 *pte = (u64 *)&seg->leaf[px];
 	u64 new = want[px];
 
-	if (new == mirror[px])
+	if (new == *s390_shadow_mirror(pte))
 		return 0;
 	if (s390_iot_pte_valid(new)) {
 		if (!unmap_only)
 			return 1;
 		new = ZPCI_PTE_INVALID;
 	}
-	frame = segment_drop(seg, leaf, mirror, px, new, frames);
+	frame = segment_drop(seg, pte, new, frames);
 	segment_took(seg, px, 1, frame - frames);
 	return 0;
 }
@@ -261,23 +263,26 @@ static noinline unsigned long
 segment_drop_run(struct s390_shadow_segment *seg, const u64 *want,
 		 unsigned long px, unsigned long end, bool unmap_only)
 {
-	u64 *mirror = s390_shadow_mirror(seg->leaf), *leaf = (u64 *)seg->leaf;
 	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
 	struct s390_shadow_frame *frame = frames;
-	unsigned long first = px;
+	const u64 *new, *last = &want[end];
+	u64 *pte = (u64 *)&seg->leaf[px];
 
-	for (; px < end && want[px] != mirror[px]; px++) {
-		u64 new = want[px];
+	for (new = &want[px]; new < last; new++, pte++) {
+		u64 *mirror = s390_shadow_mirror(pte), now = *new;
 
-		if (s390_iot_pte_valid(new)) {
+		if (now == *mirror)
+			break;
+		if (s390_iot_pte_valid(now)) {
 			if (!unmap_only)
 				break;
-			new = ZPCI_PTE_INVALID;
+			now = ZPCI_PTE_INVALID;
 		}
-		frame = segment_drop(seg, leaf, mirror, px, new, frame);
+		frame = segment_drop(seg, pte, now, frame);
 	}
-	segment_took(seg, first, px - first, frame - frames);
-	return px;
+	end = new - want;
+	segment_took(seg, px, end - px, frame - frames);
+	return end;
 }
 
 /* Where does a run of entries end that are to be mapped? */
@@ -762,10 +767,8 @@ int s390_shadow_refresh(struct s390_shadow *shadow,
 		rc = -ENODEV;
 		goto out;
 	}
-	if (WARN_ON_ONCE(walk->first < shadow->cfg.pba ||
-			 walk->last > shadow->cfg.pal ||
-			 next < walk->first || next > walk->last ||
-			 offset_in_page(next))) {
+	if (WARN_ON_ONCE(next < shadow->cfg.pba || next > walk->last ||
+			 walk->last > shadow->cfg.pal)) {
 		rc = -EINVAL;
 		goto out;
 	}

@@ -290,7 +290,7 @@ static void fake_unpin(void *guest, const struct s390_shadow_frame *frames,
 
 	for (i = 0; i < nr; i++) {
 		for (frame = 0; frame < NR_FRAMES; frame++)
-			if (f->frames[frame] == frames[i].page)
+			if (page_to_phys(f->frames[frame]) == frames[i].addr)
 				break;
 		KUNIT_ASSERT_LT(f->test, frame, NR_FRAMES);
 		KUNIT_EXPECT_GT(f->test, f->pins[frame], 0);
@@ -302,7 +302,7 @@ static void fake_unpin(void *guest, const struct s390_shadow_frame *frames,
 		f->unpins++;
 		if (!f->pins[frame])
 			KUNIT_EXPECT_FALSE_MSG(f->test,
-					       function_reaches(f, frames[i].page),
+					       function_reaches(f, phys_to_page(frames[i].addr)),
 					       "frame %u unpinned before the host refresh: the function can still reach it",
 					       frame);
 	}

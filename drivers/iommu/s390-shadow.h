@@ -81,11 +81,13 @@ struct s390_shadow_host_ops {
  *	compared and written
  * @unflushed: batches that changed a segment of this bucket and whose host
  *	refresh has not succeeded yet
+ *
+ * Of a size that makes it cheap to find, and keeps neighbours' locks apart.
  */
 struct s390_shadow_bucket {
 	struct mutex lock;	/* of the segments' entries */
 	atomic_t unflushed;
-};
+} __aligned(64);
 
 /**
  * struct s390_shadow_seen - what a look for segments has seen of guest tables
@@ -187,7 +189,6 @@ struct s390_shadow_segment {
  * @host: argument of @host_ops
  * @id: function ID, for trace events
  * @refresh_new: an entry that becomes valid needs a host refresh, too
- * @buckets: locks of the segments
  * @unflushed: sum of @unflushed of all buckets
  * @syncing: how many hold the lock of a bucket, or are about to take one, to
  *	fetch the guest's entries
@@ -217,6 +218,7 @@ struct s390_shadow_segment {
  * @domain: the claimed domain, NULL once it is detached or released; protected
  *	by the function's attach_lock, good under @live for who reads while the
  *	shadow is not @dead (s390-shadow-domain.c)
+ * @buckets: locks of the segments
  */
 struct s390_shadow {
 	struct rcu_head rcu;
@@ -234,7 +236,6 @@ struct s390_shadow {
 	void *host;
 	u32 id;
 	bool refresh_new;
-	struct s390_shadow_bucket buckets[S390_SHADOW_BUCKETS];
 	atomic_t unflushed;
 	atomic_t syncing;
 	struct s390_shadow_batch *spare;
@@ -260,6 +261,7 @@ struct s390_shadow {
 	atomic64_t interrupted;
 	struct device *dev;
 	struct s390_domain *domain;
+	struct s390_shadow_bucket buckets[S390_SHADOW_BUCKETS];
 };
 
 struct s390_shadow *
@@ -281,8 +283,6 @@ void s390_shadow_init_batch(struct s390_shadow_batch *batch);
 void s390_shadow_free_batch(struct s390_shadow *shadow,
 			    struct s390_shadow_batch *batch);
 void s390_shadow_free_idle(struct s390_shadow *shadow);
-void s390_shadow_unpin(struct s390_shadow *shadow,
-		       const struct s390_shadow_frame *frames, unsigned int nr);
 void s390_shadow_batch_release(struct s390_shadow *shadow,
 			       struct s390_shadow_batch *batch);
 int s390_shadow_batch_flush(struct s390_shadow *shadow,
@@ -311,6 +311,24 @@ s390_shadow_get_batch(struct s390_shadow *shadow)
 	batch->steps = S390_SHADOW_STEPS;
 	batch->seen.begun = false;
 	return batch;
+}
+
+/**
+ * s390_shadow_unpin() - unpin and uncharge frames
+ * @shadow: the shadow
+ * @frames: the frames; the function can't use them any more
+ * @nr: number of frames
+ *
+ * Context: process; sleeps
+ */
+static inline void s390_shadow_unpin(struct s390_shadow *shadow,
+				     const struct s390_shadow_frame *frames,
+				     unsigned int nr)
+{
+	if (!nr)
+		return;
+	shadow->ops->unpin(shadow->guest, frames, nr);
+	atomic64_sub(nr, &shadow->pinned);
 }
 
 /* The host refresh of @batch must cover [@first, @last] */
@@ -363,12 +381,12 @@ static inline unsigned int s390_shadow_bucket(u64 iova)
 }
 
 /*
- * The guest entries that the page table @leaf was made from: those that are valid
- * reduced to address and combined protection
+ * The guest entry that the entry @pte of a page table was made from, and those after
+ * it: the valid ones reduced to address and combined protection
  */
-static inline u64 *s390_shadow_mirror(unsigned long *leaf)
+static inline u64 *s390_shadow_mirror(void *pte)
 {
-	return (u64 *)leaf + ZPCI_PT_ENTRIES;
+	return (u64 *)pte + ZPCI_PT_ENTRIES;
 }
 
 /**
@@ -398,7 +416,7 @@ static inline struct s390_shadow_frame s390_shadow_frame(u64 host, u64 mirror)
 	BUILD_BUG_ON(S390_SHADOW_FRAME_PROTECTED != ZPCI_TABLE_PROTECTED);
 	return (struct s390_shadow_frame) {
 		.gaddr = mirror,
-		.page = phys_to_page(host & ZPCI_PTE_ADDR_MASK),
+		.addr = host & ZPCI_PTE_ADDR_MASK,
 	};
 }
 

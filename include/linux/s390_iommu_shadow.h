@@ -24,11 +24,11 @@ struct zpci_dev;
  * struct s390_shadow_frame - a guest frame that was pinned
  * @gaddr: guest absolute address that it was pinned for; with
  *	S390_SHADOW_FRAME_PROTECTED if the function could not write to it
- * @page: the page
+ * @addr: host absolute address of the page
  */
 struct s390_shadow_frame {
 	u64 gaddr;
-	struct page *page;
+	phys_addr_t addr;
 };
 
 #define S390_SHADOW_FRAME_PROTECTED	0x200UL

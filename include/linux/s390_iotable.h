@@ -441,7 +441,7 @@ static __always_inline int s390_iot_walk(struct s390_iot_path *path, u64 *pte,
 					 unsigned int nr,
 					 s390_iot_fetch_t fetch, void *table)
 {
-	u64 addr = path->addr, iova = path->iova, entry;
+	u64 addr = path->addr, iova = path->iova, at, *end = pte + nr;
 	bool prot = path->prot;
 	int rc;
 
@@ -467,9 +467,9 @@ static __always_inline int s390_iot_walk(struct s390_iot_path *path, u64 *pte,
 			goto out;
 	}
 
-	for (entry = addr + s390_iot_index(S390_IOT_PT, iova) * sizeof(*pte);
-	     nr; nr--, entry += sizeof(*pte), pte++) {
-		rc = fetch(table, entry, pte);
+	at = addr + s390_iot_index(S390_IOT_PT, iova) * sizeof(*pte);
+	for (; pte != end; pte++, at += sizeof(*pte)) {
+		rc = fetch(table, at, pte);
 		if (rc)
 			return rc;
 	}

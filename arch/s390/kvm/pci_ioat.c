@@ -261,7 +261,7 @@ static int ioat_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
  * struct ioat_view - the memory slot that a walk has last fetched from
  * @reg: the registration
  * @first: guest absolute address of the first byte of the slot
- * @size: size of the slot in bytes, 0 for none yet
+ * @size: size of the slot in bytes
  * @uaddr: user address of the first byte
  */
 struct ioat_view {
@@ -271,7 +271,7 @@ struct ioat_view {
 	unsigned long uaddr;
 };
 
-static noinline int ioat_view_slot(struct ioat_view *view, u64 gaddr)
+static __always_inline int ioat_view_slot(struct ioat_view *view, u64 gaddr)
 {
 	struct kvm_memory_slot *slot;
 	unsigned long hva;
@@ -285,6 +285,11 @@ static noinline int ioat_view_slot(struct ioat_view *view, u64 gaddr)
 	return 0;
 }
 
+static noinline int ioat_view_other_slot(struct ioat_view *view, u64 gaddr)
+{
+	return ioat_view_slot(view, gaddr);
+}
+
 /* Tables are in one memory slot, as a rule: to look it up once will do */
 static __always_inline int ioat_view_fetch(void *table, u64 gaddr, u64 *entry)
 {
@@ -293,7 +298,7 @@ static __always_inline int ioat_view_fetch(void *table, u64 gaddr, u64 *entry)
 	int rc;
 
 	if (gaddr - view->first >= view->size) {
-		rc = ioat_view_slot(view, gaddr);
+		rc = ioat_view_other_slot(view, gaddr);
 		if (rc)
 			return rc;
 	}
@@ -306,9 +311,12 @@ static __always_inline int ioat_view_fetch(void *table, u64 gaddr, u64 *entry)
 static int ioat_walk_table(void *guest, struct s390_iot_path *path, u64 *pte,
 			   unsigned int nr)
 {
-	struct ioat_view view = { .reg = guest };
+	struct ioat_view view;
 
 	might_fault();
+	view.reg = guest;
+	if (ioat_view_slot(&view, path->addr))
+		return -EFAULT;
 	return s390_iot_walk(path, pte, nr, ioat_view_fetch, &view);
 }
 
@@ -414,7 +422,7 @@ static void ioat_reg_release(struct kref *ref)
 }
 
 /* Find a registration and take a reference on it; NULL if there is none */
-static struct ioat_reg *ioat_reg_get(struct kvm *kvm, u32 fh)
+static __always_inline struct ioat_reg *ioat_reg_get(struct kvm *kvm, u32 fh)
 {
 	struct ioat_reg *reg, *found = NULL;
 
@@ -844,8 +852,8 @@ static void ioat_count_user(struct kvm_vcpu *vcpu, struct ioat_reg *reg, int rc)
  *
  * Return: false if it is not for the kernel to complete it
  */
-static bool ioat_complete(struct kvm_vcpu *vcpu, struct ioat_reg *reg, int reg1,
-			  int rc)
+static __always_inline bool ioat_complete(struct kvm_vcpu *vcpu,
+					  struct ioat_reg *reg, int reg1, int rc)
 {
 	u64 *gprs = vcpu->run->s.regs.gprs;
 
@@ -906,8 +914,8 @@ int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu)
 	/* The guest may have run since: what was left unfinished is history */
 	rpcit->reg_id = 0;
 
-	if (list_empty(&vcpu->kvm->arch.zpci_ioat_list) ||
-	    kvm_s390_pv_cpu_is_protected(vcpu))
+	/* Which is so in protected virtualization, see invariant 4 */
+	if (list_empty(&vcpu->kvm->arch.zpci_ioat_list))
 		return -EOPNOTSUPP;
 
 	if (vcpu->arch.sie_block->gpsw.mask & PSW_MASK_PSTATE)

@@ -67,14 +67,14 @@
  * struct kvm_s390_pin - a pin that is known by the guest frame
  * @key: guest absolute address of the frame, with PIN_KNOWN and PIN_WRITE; without
  *	PIN_KNOWN the memory was taken away while it was in use. 0 for none.
- * @page: the page
+ * @addr: host absolute address of the page
  * @hva: the user address
  * @users: for how many mappings of the guest it stands; it is kept if there are none
  * @round: when it was kept
  */
 struct kvm_s390_pin {
 	u64 key;
-	struct page *page;
+	phys_addr_t addr;
 	unsigned long hva;
 	unsigned int users;
 	u8 round;
@@ -154,7 +154,7 @@ static unsigned long give_back(struct kvm_s390_pins *pins, unsigned long nr,
 			    (u8)(pins->round - pin->round) < age)
 				continue;
 			pin->key = 0;
-			pages[n++] = pin->page;
+			pages[n++] = phys_to_page(pin->addr);
 			pins->kept--;
 		}
 		if (!pins->kept)
@@ -237,7 +237,7 @@ static void forget(struct kvm_s390_pins *pins, unsigned long first,
 				continue;
 			}
 			pin->key = 0;
-			pages[n++] = pin->page;
+			pages[n++] = phys_to_page(pin->addr);
 			pins->kept--;
 		}
 		spin_unlock(&pins->lock);
@@ -500,7 +500,7 @@ static unsigned int get_known(struct kvm_s390_pins *pins,
 			break;
 		if (!pin->users++)
 			pins->kept--;
-		pages[i] = pin->page;
+		pages[i] = phys_to_page(pin->addr);
 	}
 	pins->used += i;
 	pins->reserved -= i;
@@ -542,7 +542,7 @@ static unsigned int note_new(struct kvm_s390_pins *pins, u64 gaddr,
 	for (i = 0; i < nr; i++, gaddr += PAGE_SIZE, hva += PAGE_SIZE) {
 		pin = pin_of(pins, gaddr);
 		if ((pin->key & ~PIN_WRITE) == (gaddr | PIN_KNOWN) &&
-		    pin->page == pages[i] && pin->users < PINS_MAX_USERS) {
+		    pin->addr == page_to_phys(pages[i]) && pin->users < PINS_MAX_USERS) {
 			/* Known for reading, or since just now: one pin will do */
 			if (!pin->users++)
 				pins->kept--;
@@ -553,12 +553,12 @@ static unsigned int note_new(struct kvm_s390_pins *pins, u64 gaddr,
 		if (pin->users)
 			continue;
 		if (pin->key) {
-			old[n++] = pin->page;
+			old[n++] = phys_to_page(pin->addr);
 			pins->kept--;
 		}
 		*pin = (struct kvm_s390_pin) {
 			.key = gaddr | flags,
-			.page = pages[i],
+			.addr = page_to_phys(pages[i]),
 			.hva = hva,
 			.users = 1,
 		};
@@ -686,7 +686,7 @@ static __always_inline bool keep_known(struct kvm_s390_pins *pins,
 				       struct kvm_s390_pin *pin, u8 round)
 {
 	if (pin->key != ((frame->gaddr & PAGE_MASK) | PIN_KNOWN | PIN_WRITE) ||
-	    pin->page != frame->page || pin->users != 1)
+	    pin->addr != frame->addr || pin->users != 1)
 		return false;
 	pin->users = 0;
 	pin->round = round;
@@ -719,11 +719,11 @@ static unsigned int keep(struct kvm_s390_pins *pins,
 			continue;
 		}
 		if (!pin->users || (pin->key ^ gaddr) & PAGE_MASK ||
-		    pin->page != frames[i].page ||
+		    pin->addr != frames[i].addr ||
 		    (for_write(gaddr) && !(pin->key & PIN_WRITE))) {
 			if (for_write(gaddr))
 				*dirty |= BIT(n);
-			gone[n++] = frames[i].page;
+			gone[n++] = phys_to_page(frames[i].addr);
 			continue;
 		}
 		if (--pin->users)
@@ -736,7 +736,7 @@ static unsigned int keep(struct kvm_s390_pins *pins,
 		/* What any of the users has written */
 		if (pin->key & PIN_WRITE)
 			*dirty |= BIT(n);
-		gone[n++] = pin->page;
+		gone[n++] = phys_to_page(pin->addr);
 		pin->key = 0;
 	}
 	pins->used -= nr;

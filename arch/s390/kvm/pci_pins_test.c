@@ -168,7 +168,7 @@ static void put_at(struct pins_fixture *f, u64 gaddr, unsigned int nr,
 	for (i = 0; i < nr; i++)
 		f->frames[i] = (struct s390_shadow_frame) {
 			.gaddr = as_entry(gaddr + i * PAGE_SIZE, write),
-			.page = pages[i],
+			.addr = page_to_phys(pages[i]),
 		};
 	kvm_s390_pins_put(&f->pins, f->frames, nr);
 	/* The rounds come when a test says so, however slow the machine is */
@@ -888,7 +888,7 @@ static void work_is_scheduled(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, get(f, 0, 1, true), 0);
 	KUNIT_EXPECT_FALSE(test, delayed_work_pending(work));
-	frame.page = f->pages[0];
+	frame.addr = page_to_phys(f->pages[0]);
 	kvm_s390_pins_put(&f->pins, &frame, 1);
 	KUNIT_EXPECT_TRUE(test, delayed_work_pending(work));
 	/* Does not wait for its time, and schedules itself as long as needed */

@@ -208,7 +208,7 @@ void engine_each_limbo(void (*fn)(u64 pte))
 	list_for_each_entry(batch, &shadow->limbo, node) {
 		for (i = 0; i < batch->nr; i++) {
 			frame = &batch->frames[i];
-			fn(s390_iot_pte(page_to_phys(frame->page),
+			fn(s390_iot_pte(frame->addr,
 					frame->gaddr &
 					S390_SHADOW_FRAME_PROTECTED));
 		}

@@ -319,7 +319,7 @@ static void op_unpin(void *guest, const struct s390_shadow_frame *pins,
 		bool dirty = !(pins[i].gaddr & S390_SHADOW_FRAME_PROTECTED);
 		int now = guest_frame(pins[i].gaddr & PAGE_MASK);
 
-		frame = pins[i].page - shim_frames;
+		frame = phys_to_page(pins[i].addr) - shim_frames;
 		expect(frame < nr_frames, "unpin: not a frame of the guest");
 		expect(look(frames[frame].pins[dirty]),
 		       "frame %u unpinned %s, but is not pinned like that", frame,
