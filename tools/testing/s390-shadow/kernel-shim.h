@@ -43,6 +43,7 @@ typedef u64 dma_addr_t;
 #define EXPORT_SYMBOL_GPL(sym)	extern typeof(sym) sym
 #define KUNIT_STATIC_STUB_REDIRECT(...) do { } while (0)
 #define noinline		__attribute__((noinline))
+#define __aligned(n)		__attribute__((aligned(n)))
 
 #define BIT(nr)			(1UL << (nr))
 #define BIT_ULL(nr)		(1ULL << (nr))
@@ -175,9 +176,9 @@ static inline void memset64(u64 *p, u64 v, size_t nr)
 }
 
 /* Bits */
-static inline unsigned int __ffs64(u64 word)
+static inline unsigned long __fls(unsigned long word)
 {
-	return __builtin_ctzll(word);
+	return 63 - __builtin_clzl(word);
 }
 
 static inline unsigned int hweight64(u64 word)

@@ -8,10 +8,18 @@
 #define DEFINE_EVENT(class, name, proto, args) \
 static inline void __maybe_unused trace_##name(proto) \
 { \
+} \
+static inline bool __maybe_unused trace_##name##_enabled(void) \
+{ \
+	return false; \
 }
 #define TRACE_EVENT(name, proto, args...) \
 static inline void __maybe_unused trace_##name(proto) \
 { \
+} \
+static inline bool __maybe_unused trace_##name##_enabled(void) \
+{ \
+	return false; \
 }
 
 #endif /* _TRACE_SHIM_H */
