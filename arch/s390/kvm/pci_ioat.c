@@ -914,8 +914,8 @@ int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu)
 	/* The guest may have run since: what was left unfinished is history */
 	rpcit->reg_id = 0;
 
-	/* Which is so in protected virtualization, see invariant 4 */
-	if (list_empty(&vcpu->kvm->arch.zpci_ioat_list))
+	if (list_empty(&vcpu->kvm->arch.zpci_ioat_list) ||
+	    kvm_s390_pv_cpu_get_handle(vcpu))
 		return -EOPNOTSUPP;
 
 	if (vcpu->arch.sie_block->gpsw.mask & PSW_MASK_PSTATE)
