@@ -36,13 +36,13 @@ struct s390_shadow_frame {
 /**
  * struct s390_shadow_guest_ops - how a shadow reaches the guest's memory
  *
- * @read, @fetch, @pin, @charge and @uncharge are called from s390_shadow_refresh()
- * only, in the context of its caller, and may sleep. @unpin is also called from
- * s390_shadow_withdraw() and, like @end, when the shadow is torn down: from
- * s390_shadow_destroy() or from whoever detaches the domain (VFIO, iommufd,
- * removal of the function), in process context, with locks of the IOMMU core
- * held. They may sleep, must not fail and must not take a lock under which IOMMU
- * API functions are called.
+ * @read, @fetch, @walk, @pin, @charge and @uncharge are called from
+ * s390_shadow_refresh() only, in the context of its caller, and may sleep. @unpin
+ * is also called from s390_shadow_withdraw() and, like @end, when the shadow is
+ * torn down: from s390_shadow_destroy() or from whoever detaches the domain (VFIO,
+ * iommufd, removal of the function), in process context, with locks of the IOMMU
+ * core held. They may sleep, must not fail and must not take a lock under which
+ * IOMMU API functions are called.
  *
  * The pointer @guest that was given to s390_shadow_create() must stay valid
  * until s390_shadow_destroy() has returned.

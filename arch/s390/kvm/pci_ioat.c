@@ -261,7 +261,7 @@ static int ioat_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
  * struct ioat_view - the memory slot that a walk has last fetched from
  * @reg: the registration
  * @first: guest absolute address of the first byte of the slot
- * @size: size of the slot in bytes
+ * @size: size of the slot in bytes, 0 for none
  * @uaddr: user address of the first byte
  */
 struct ioat_view {
@@ -315,8 +315,11 @@ static int ioat_walk_table(void *guest, struct s390_iot_path *path, u64 *pte,
 
 	might_fault();
 	view.reg = guest;
-	if (ioat_view_slot(&view, path->addr))
-		return -EFAULT;
+	if (ioat_view_slot(&view, path->addr)) {
+		/* The entry may be where the beginning of its table is not */
+		view.first = 0;
+		view.size = 0;
+	}
 	return s390_iot_walk(path, pte, nr, ioat_view_fetch, &view);
 }
 
