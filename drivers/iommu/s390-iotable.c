@@ -280,7 +280,9 @@ bool s390_iot_find_ste(unsigned long *root, enum s390_iot_level top, u64 *iova,
 			}
 			table = s390_iot_next(level, entry);
 		}
-		cond_resched();
+		/* Above them there are far fewer, and each takes but a moment */
+		if (level == S390_IOT_ST)
+			cond_resched();
 		/*
 		 * All invalid entries are the same, and no two valid ones are:
 		 * should the first have become valid it is a run of its own.

@@ -107,6 +107,28 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 	}
 }
 
+/* Entry by entry, the way to a segment is the one that leads on from there, too */
+static noinline void see_path(struct s390_shadow *shadow,
+			      struct s390_shadow_seen *seen,
+			      const struct s390_iot_path *path)
+{
+	enum s390_iot_level level = shadow->guest_top;
+	bool prot;
+	u64 addr;
+
+	/* Nothing on the way, or the one that is known */
+	if (level == S390_IOT_ST ||
+	    seen->next[S390_IOT_RT] == path->table[S390_IOT_ST])
+		return;
+	addr = shadow_guest_root(shadow, &prot);
+	for (; level > S390_IOT_ST; level--) {
+		seen->gaddr[level] = addr + s390_iot_index(level, path->iova) *
+					    sizeof(u64);
+		addr = path->table[level - 1];
+		seen->next[level] = addr;
+	}
+}
+
 /**
  * s390_shadow_fetch_segment() - what does the guest want of a segment?
  * @seg: the segment with its leaf, if it has one; the lock of its bucket is held
@@ -124,18 +146,19 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 {
 	struct s390_shadow *shadow = seg->shadow;
 	u64 *want = seg->batch->guest, *pte = &want[seg->px_first];
-	struct s390_iot_path path = {
-		.iova = seg->iova + ((u64)seg->px_first << PAGE_SHIFT),
-		.top = shadow->guest_top,
-	};
+	struct s390_iot_path path;
 	unsigned int px, nr = seg->px_last - seg->px_first + 1;
 	int rc;
 
+	path.iova = seg->iova + ((u64)seg->px_first << PAGE_SHIFT);
+	path.top = shadow->guest_top;
 	path.addr = shadow_guest_root(shadow, &path.prot);
 	if (nr >= S390_SHADOW_FEW)
 		nr = 0;
 	rc = shadow->ops->walk(shadow->guest, &path, pte, nr);
 	if (likely(rc == S390_IOT_TABLE)) {
+		if (seg->batch->seen.begun)
+			see_path(shadow, &seg->batch->seen, &path);
 		if (!nr)
 			return fetch_ptes(seg, path.addr, path.prot) ?: 1;
 		return normalize_run(pte, nr, path.prot) ?: 1;
@@ -190,33 +213,19 @@ static unsigned long *see_entries(struct s390_shadow *shadow,
 /*
  * The guest's entry at @gaddr for a look. An entry that leads to other tables is
  * fetched, not to be half an old one, half a new one; what an entry says about
- * itself, valid or not, is in one byte and needs no such care. As long as the walk
- * stays below it, it need not be fetched again.
+ * itself, valid or not, is in one byte and needs no such care.
  */
 static int peek_entry(struct s390_shadow *shadow, enum s390_iot_level level,
 		      struct s390_shadow_seen *seen, u64 gaddr, u64 *entry)
 {
-	unsigned int i = level - S390_IOT_ST;
-	unsigned long *copy;
-	int rc;
+	unsigned long *copy = seen_entry(seen, gaddr);
 
-	if (seen->gaddr[i] != gaddr) {
-		copy = seen_entry(seen, gaddr);
-		/* Where a segment's page table is does not matter here */
-		if (copy && (level == S390_IOT_ST ||
-			     !s390_iot_entry_valid(*copy))) {
-			*entry = *copy;
-			return 0;
-		}
-		seen->gaddr[i] = U64_MAX;
-		rc = shadow->ops->fetch(shadow->guest, gaddr, &seen->entry[i],
-					1);
-		if (rc)
-			return rc;
-		seen->gaddr[i] = gaddr;
+	/* Where a segment's page table is does not matter here */
+	if (copy && (level == S390_IOT_ST || !s390_iot_entry_valid(*copy))) {
+		*entry = *copy;
+		return 0;
 	}
-	*entry = seen->entry[i];
-	return 0;
+	return shadow->ops->fetch(shadow->guest, gaddr, entry, 1);
 }
 
 /*
@@ -235,26 +244,33 @@ static enum s390_iot_kind peek(struct s390_shadow *shadow,
 	struct s390_shadow_seen *seen = &batch->seen;
 	enum s390_iot_level level = shadow->guest_top;
 	enum s390_iot_kind kind;
-	u64 addr, entry;
+	u64 addr, entry, gaddr;
 	bool prot;
 
 	/* Protection does not matter here */
 	addr = shadow_guest_root(shadow, &prot);
 	for (;; level--) {
+		gaddr = addr + s390_iot_index(level, iova) * sizeof(entry);
+		/* As long as the walk stays below it, it need not be fetched again */
+		if (seen->gaddr[level] == gaddr) {
+			addr = seen->next[level];
+			continue;
+		}
 		*levelp = level;
-		*gaddrp = addr + s390_iot_index(level, iova) * sizeof(entry);
-		if ((passing || level == S390_IOT_ST) &&
-		    seen->gaddr[level - S390_IOT_ST] != *gaddrp) {
+		*gaddrp = gaddr;
+		if (passing || level == S390_IOT_ST) {
 			passing = false;
-			if (!seen_entry(seen, *gaddrp))
-				see_entries(shadow, batch, *gaddrp,
+			if (!seen_entry(seen, gaddr))
+				see_entries(shadow, batch, gaddr,
 					    s390_iot_run_nr(level, iova, last));
 		}
-		if (peek_entry(shadow, level, seen, *gaddrp, &entry))
+		if (peek_entry(shadow, level, seen, gaddr, &entry))
 			return S390_IOT_MALFORMED;
 		kind = s390_iot_decode(level, entry, &addr, &prot);
 		if (kind != S390_IOT_TABLE || level == S390_IOT_ST)
 			return kind;
+		seen->gaddr[level] = gaddr;
+		seen->next[level] = addr;
 	}
 }
 
@@ -314,6 +330,7 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 	/* Each part of either table is looked at once in the course of a refresh */
 	if (!seen->begun) {
 		memset(seen->gaddr, 0xff, sizeof(seen->gaddr));
+		memset(seen->next, 0xff, sizeof(seen->next));
 		seen->nr = 0;
 	}
 	if (!seen->begun || seen->ours < addr) {
@@ -338,7 +355,9 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 			break;
 		}
 		addr++;
-		cond_resched();
+		/* Likewise as in s390_iot_find_ste() */
+		if (level == S390_IOT_ST)
+			cond_resched();
 	}
 	*iova = addr;
 	return addr != U64_MAX;

@@ -640,11 +640,11 @@ static bool shadow_wants_pruning(struct s390_shadow *shadow)
 {
 	u64 used = atomic64_read(&shadow->leaves_used);
 
-	/* Those that await a host refresh can't be helped */
-	if (READ_ONCE(shadow->stale))
+	if (atomic64_read(&shadow->tables) <=
+	    S390_SHADOW_PRUNE_MIN + S390_SHADOW_PRUNE_FACTOR * used)
 		return false;
-	return atomic64_read(&shadow->tables) >
-	       S390_SHADOW_PRUNE_MIN + S390_SHADOW_PRUNE_FACTOR * used;
+	/* Those that await a host refresh can't be helped */
+	return !READ_ONCE(shadow->stale);
 }
 
 static void walk_anew(struct s390_shadow_walk *walk)

@@ -91,8 +91,9 @@ struct s390_shadow_bucket {
 
 /**
  * struct s390_shadow_seen - what a look for segments has seen of guest tables
- * @entry: of each level, from S390_IOT_ST on, the last entry that was fetched
- * @gaddr: guest absolute addresses of these entries, U64_MAX for none
+ * @gaddr: guest absolute address of the last entry of each level that was found to
+ *	lead to another table, U64_MAX for none
+ * @next: guest absolute addresses of these tables
  * @table: copies of @nr entries of one table; memory for a whole one, or NULL
  * @table_gaddr: guest absolute address of the first of them
  * @nr: number of entries in @table
@@ -101,8 +102,8 @@ struct s390_shadow_bucket {
  *	U64_MAX
  */
 struct s390_shadow_seen {
-	u64 entry[S390_IOT_LEVELS - S390_IOT_ST];
-	u64 gaddr[S390_IOT_LEVELS - S390_IOT_ST];
+	u64 gaddr[S390_IOT_LEVELS];
+	u64 next[S390_IOT_LEVELS];
 	unsigned long *table;
 	u64 table_gaddr;
 	unsigned int nr;

@@ -77,9 +77,15 @@ enum s390_iot_kind {
  */
 static inline unsigned int s390_iot_shift(enum s390_iot_level level)
 {
-	if (level == S390_IOT_PT)
-		return PAGE_SHIFT;
-	return ZPCI_ST_SHIFT + (level - S390_IOT_ST) * ZPCI_TABLE_BITS;
+	static const u8 shift[S390_IOT_LEVELS] = {
+		[S390_IOT_PT] = PAGE_SHIFT,
+		[S390_IOT_ST] = ZPCI_ST_SHIFT,
+		[S390_IOT_RT] = ZPCI_ST_SHIFT + ZPCI_TABLE_BITS,
+		[S390_IOT_RS] = ZPCI_ST_SHIFT + 2 * ZPCI_TABLE_BITS,
+		[S390_IOT_RF] = ZPCI_ST_SHIFT + 3 * ZPCI_TABLE_BITS,
+	};
+
+	return shift[level];
 }
 
 /**
@@ -393,12 +399,14 @@ s390_iot_decode(enum s390_iot_level level, u64 entry, u64 *addr, bool *prot)
  * @top: level of the topmost table, not S390_IOT_PT
  * @prot: an entry on the way, or the anchor, protects from stores
  * @addr: the topmost table; then the table or the frame where the way has ended
+ * @table: by level, the tables on the way, without the topmost and the page table
  */
 struct s390_iot_path {
 	u64 iova;
 	enum s390_iot_level top;
 	bool prot;
 	u64 addr;
+	u64 table[S390_IOT_LEVELS];
 };
 
 /**
@@ -450,16 +458,19 @@ static __always_inline int s390_iot_walk(struct s390_iot_path *path, u64 *pte,
 		rc = s390_iot_step(S390_IOT_RF, iova, &addr, &prot, fetch, table);
 		if (rc != S390_IOT_TABLE)
 			goto out;
+		path->table[S390_IOT_RS] = addr;
 		fallthrough;
 	case S390_IOT_RS:
 		rc = s390_iot_step(S390_IOT_RS, iova, &addr, &prot, fetch, table);
 		if (rc != S390_IOT_TABLE)
 			goto out;
+		path->table[S390_IOT_RT] = addr;
 		fallthrough;
 	case S390_IOT_RT:
 		rc = s390_iot_step(S390_IOT_RT, iova, &addr, &prot, fetch, table);
 		if (rc != S390_IOT_TABLE)
 			goto out;
+		path->table[S390_IOT_ST] = addr;
 		fallthrough;
 	default:
 		rc = s390_iot_step(S390_IOT_ST, iova, &addr, &prot, fetch, table);
