@@ -140,7 +140,7 @@ static noinline void see_path(struct s390_shadow *shadow,
  * Context: process; sleeps
  * Return: 1 if the guest has a page table or a large frame there, 0 if the
  * segment is invalid as a whole, -EINVAL if an entry is malformed, or the
- * error of the read operation
+ * error of the operation that could not get at it
  */
 int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 {
@@ -355,9 +355,7 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 			break;
 		}
 		addr++;
-		/* Likewise as in s390_iot_find_ste() */
-		if (level == S390_IOT_ST)
-			cond_resched();
+		cond_resched();
 	}
 	*iova = addr;
 	return addr != U64_MAX;

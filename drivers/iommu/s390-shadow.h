@@ -82,7 +82,7 @@ struct s390_shadow_host_ops {
  * @unflushed: batches that changed a segment of this bucket and whose host
  *	refresh has not succeeded yet
  *
- * Of a size that makes it cheap to find, and keeps neighbours' locks apart.
+ * Of a size that makes it cheap to find.
  */
 struct s390_shadow_bucket {
 	struct mutex lock;	/* of the segments' entries */

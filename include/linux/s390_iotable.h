@@ -399,7 +399,8 @@ s390_iot_decode(enum s390_iot_level level, u64 entry, u64 *addr, bool *prot)
  * @top: level of the topmost table, not S390_IOT_PT
  * @prot: an entry on the way, or the anchor, protects from stores
  * @addr: the topmost table; then the table or the frame where the way has ended
- * @table: by level, the tables on the way, without the topmost and the page table
+ * @table: by level, the tables on the way, without the topmost and the page table;
+ *	set as far down as the way has led
  */
 struct s390_iot_path {
 	u64 iova;
@@ -443,7 +444,7 @@ static __always_inline int s390_iot_step(enum s390_iot_level level, u64 iova,
  *
  * Return: enum s390_iot_kind of the entry where the way ended, where
  * S390_IOT_TABLE stands for the page table, or what @fetch returned if that is
- * not 0
+ * not 0; then @path tells nothing
  */
 static __always_inline int s390_iot_walk(struct s390_iot_path *path, u64 *pte,
 					 unsigned int nr,
