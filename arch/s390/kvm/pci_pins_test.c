@@ -9,6 +9,8 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <kunit/test-bug.h>
+#include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
@@ -93,11 +95,16 @@ static void end(struct pins_fixture *f)
 static void pins_test_exit(struct kunit *test)
 {
 	struct pins_fixture *f = test->priv;
+	unsigned long timeout;
 	struct mm_struct *mm;
 
 	if (!f)
 		return;
 	mm = f->kvm->mm;
+	/* Who waits for a thread is woken before it gives up its address space */
+	timeout = jiffies + 10 * HZ;
+	while (READ_ONCE(f->pins.kept) && time_before(jiffies, timeout))
+		msleep(1);
 	KUNIT_EXPECT_EQ(test, f->pins.kept, 0);
 	if (!f->ended)
 		end(f);
