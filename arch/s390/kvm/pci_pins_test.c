@@ -9,13 +9,13 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <kunit/test-bug.h>
-#include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/s390_iommu_shadow.h>
+#include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
@@ -104,7 +104,7 @@ static void pins_test_exit(struct kunit *test)
 	/* Who waits for a thread is woken before it gives up its address space */
 	timeout = jiffies + 10 * HZ;
 	while (READ_ONCE(f->pins.kept) && time_before(jiffies, timeout))
-		msleep(1);
+		schedule_timeout_uninterruptible(1);
 	KUNIT_EXPECT_EQ(test, f->pins.kept, 0);
 	if (!f->ended)
 		end(f);
