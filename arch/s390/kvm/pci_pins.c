@@ -23,6 +23,8 @@
  *    pin is noted, and nothing can make it clean without the notifier: to clean a
  *    page takes write access away from those who map it.
  *
+ * 5. The table has at most one pin of a frame.
+ *
  * What is kept is not accessible to the function: its entry in the host's table is
  * invalid, and the host refresh was done, before the pin comes here.
  *
@@ -44,7 +46,7 @@
 #include <kunit/static_stub.h>
 #include "pci_pins.h"
 
-/* A power of 2: 4 MiB. The pin of frame n can be at one place only. */
+/* A power of 2: 4 MiB. The pin of a frame can be at one of two places. */
 #define KVM_S390_PINS		1024
 
 /*
@@ -81,14 +83,29 @@ struct kvm_s390_pin {
 };
 
 /*
- * Frames that are close to each other have places of their own, and what begins at
- * round addresses does not come to the same one.
+ * The first of a frame's places. Frames that are close to each other have places of
+ * their own, and what begins at round addresses does not come to the same one.
  */
 static struct kvm_s390_pin *pin_of(struct kvm_s390_pins *pins, u64 gaddr)
 {
 	gfn_t gfn = gpa_to_gfn(gaddr);
 
 	return &pins->table[(gfn ^ gfn / KVM_S390_PINS) % KVM_S390_PINS];
+}
+
+/*
+ * The second, where the frame's pin is if the first was taken: what a guest has
+ * in use lies anywhere, and would have one place for two frames all too often.
+ */
+static struct kvm_s390_pin *other_pin_of(struct kvm_s390_pins *pins,
+					 struct kvm_s390_pin *pin)
+{
+	return &pins->table[(pin - pins->table) ^ KVM_S390_PINS / 2];
+}
+
+static bool is_pin_of(const struct kvm_s390_pin *pin, u64 gaddr)
+{
+	return (pin->key || pin->users) && !((pin->key ^ gaddr) & PAGE_MASK);
 }
 
 /* Section: what is charged */
@@ -473,13 +490,14 @@ static bool for_write(u64 gaddr)
 static struct kvm_s390_pin *find_known(struct kvm_s390_pins *pins, u64 gaddr)
 {
 	u64 key = (gaddr & PAGE_MASK) | PIN_KNOWN | PIN_WRITE;
+	/* What is pinned for writing will do for reading */
+	u64 or = for_write(gaddr) ? key : key & ~PIN_WRITE;
 	struct kvm_s390_pin *pin = pin_of(pins, key);
 
-	/* What is pinned for writing will do for reading */
-	if (pin->key == key ||
-	    (!for_write(gaddr) && pin->key == (key & ~PIN_WRITE)))
+	if (pin->key == key || pin->key == or)
 		return pin;
-	return NULL;
+	pin = other_pin_of(pins, pin);
+	return pin->key == key || pin->key == or ? pin : NULL;
 }
 
 /* The first of the frames, those that are known and in the slot; lock is held */
@@ -526,6 +544,23 @@ static unsigned int find_new(struct kvm_s390_pins *pins,
 }
 
 /*
+ * Where a frame is to be noted: where it is, or at a free place, or in place of what
+ * is kept there. If all is in use, what the caller gets is so; lock is held.
+ */
+static struct kvm_s390_pin *place_for(struct kvm_s390_pins *pins, u64 gaddr)
+{
+	struct kvm_s390_pin *pin = pin_of(pins, gaddr);
+	struct kvm_s390_pin *other = other_pin_of(pins, pin);
+
+	if (is_pin_of(pin, gaddr))
+		return pin;
+	if (is_pin_of(other, gaddr) || pin->users ||
+	    (pin->key && !other->key && !other->users))
+		return other;
+	return pin;
+}
+
+/*
  * @nr pages were pinned. Note them, in place of what is kept there. What is not
  * needed any more goes to @old, which has room; lock is held.
  */
@@ -540,7 +575,7 @@ static unsigned int note_new(struct kvm_s390_pins *pins, u64 gaddr,
 	pins->first_hva = min(pins->first_hva, hva);
 	pins->last_hva = max(pins->last_hva, hva + nr * PAGE_SIZE - 1);
 	for (i = 0; i < nr; i++, gaddr += PAGE_SIZE, hva += PAGE_SIZE) {
-		pin = pin_of(pins, gaddr);
+		pin = place_for(pins, gaddr);
 		if ((pin->key & ~PIN_WRITE) == (gaddr | PIN_KNOWN) &&
 		    pin->addr == page_to_phys(pages[i]) && pin->users < PINS_MAX_USERS) {
 			/* Known for reading, or since just now: one pin will do */
@@ -718,7 +753,9 @@ static unsigned int keep(struct kvm_s390_pins *pins,
 			kept++;
 			continue;
 		}
-		if (!pin->users || (pin->key ^ gaddr) & PAGE_MASK ||
+		if (!is_pin_of(pin, gaddr))
+			pin = other_pin_of(pins, pin);
+		if (!pin->users || !is_pin_of(pin, gaddr) ||
 		    pin->addr != frames[i].addr ||
 		    (for_write(gaddr) && !(pin->key & PIN_WRITE))) {
 			if (for_write(gaddr))

@@ -24,10 +24,10 @@
 /* More than what is given back at once */
 #define PAGES		80
 
-/* So many are kept, and frames that are as far apart have the same place */
+/* So many are kept at most */
 #define PLACES		1024
-/* The frame that has the place of frame 0 */
-#define RIVAL		(PLACES + 1)
+/* Frames that have both places of frame 0 */
+#define RIVAL(n)	((n) * (PLACES + 1))
 
 /* Where the guest has its first frame; user addresses differ from it */
 #define GUEST		0x40000000UL
@@ -476,34 +476,90 @@ static void replaced_while_used_twice(struct kunit *test)
 	put_page(page);
 }
 
-/* Two frames that have the same place: who comes later gets it. */
-static void same_place(struct kunit *test)
+/* Two places are for all frames that have them: who comes later gets one. */
+static void same_places(struct kunit *test)
 {
 	struct pins_fixture *f = test->priv;
-	struct page *other, *page;
+	struct page *other[2], *page;
 
 	get_and_put(test, 0, 1, true);
-	KUNIT_ASSERT_EQ(test, get_at(f, gaddr(RIVAL), hva(f, 1), 1, true,
-				     &other), 0);
-	EXPECT_PINS(test, 1, 0);
+	KUNIT_ASSERT_EQ(test, get_at(f, gaddr(RIVAL(1)), hva(f, 1), 1, true,
+				     &other[0]), 0);
+	EXPECT_PINS(test, 1, 1);
+	KUNIT_ASSERT_TRUE(test, find(f, 0, true, &page));
+	KUNIT_EXPECT_PTR_EQ(test, page, f->pages[0]);
+	put(f, 0, 1, true);
+	EXPECT_PINS(test, 1, 1);
+	KUNIT_ASSERT_EQ(test, get_at(f, gaddr(RIVAL(2)), hva(f, 2), 1, true,
+				     &other[1]), 0);
+	EXPECT_PINS(test, 2, 0);
 	KUNIT_EXPECT_EQ(test, pinned(f, 0, 1, 0), 1);
 	KUNIT_EXPECT_FALSE(test, find(f, 0, true, &page));
 
 	/* Unless what is there is in use */
 	KUNIT_ASSERT_EQ(test, get(f, 0, 1, true), 0);
 	put(f, 0, 1, true);
-	EXPECT_PINS(test, 1, 0);
+	EXPECT_PINS(test, 2, 0);
 	KUNIT_EXPECT_EQ(test, pinned(f, 0, 1, 0), 1);
-	put_at(f, gaddr(RIVAL), 1, true, &other);
-	EXPECT_PINS(test, 0, 1);
+	put_at(f, gaddr(RIVAL(1)), 1, true, &other[0]);
+	put_at(f, gaddr(RIVAL(2)), 1, true, &other[1]);
+	EXPECT_PINS(test, 0, 2);
 	KUNIT_EXPECT_FALSE(test, find(f, 0, true, &page));
-	KUNIT_ASSERT_TRUE(test, find(f, RIVAL, true, &page));
-	KUNIT_EXPECT_PTR_EQ(test, page, other);
-	put_at(f, gaddr(RIVAL), 1, true, &page);
+	KUNIT_ASSERT_TRUE(test, find(f, RIVAL(1), true, &page));
+	KUNIT_EXPECT_PTR_EQ(test, page, other[0]);
+	put_at(f, gaddr(RIVAL(1)), 1, true, &page);
+	KUNIT_ASSERT_TRUE(test, find(f, RIVAL(2), true, &page));
+	KUNIT_EXPECT_PTR_EQ(test, page, other[1]);
+	put_at(f, gaddr(RIVAL(2)), 1, true, &page);
 }
 
-/* A frame whose place is taken is pinned anew, and not those after it. */
-static void beside_a_taken_place(struct kunit *test)
+/* A frame at its second place stays there when the first gets free. */
+static void one_pin_of_a_frame(struct kunit *test)
+{
+	struct pins_fixture *f = test->priv;
+	struct page *other;
+
+	/* A page that comes to be while it is pinned is not known */
+	get_and_put(test, 0, 1, true);
+	kvm_s390_pins_give_back(&f->pins);
+	KUNIT_ASSERT_EQ(test, get_at(f, gaddr(RIVAL(1)), hva(f, 1), 1, true,
+				     &other), 0);
+	KUNIT_ASSERT_EQ(test, get(f, 0, 1, false), 0);
+	put_at(f, gaddr(RIVAL(1)), 1, true, &other);
+	EXPECT_PINS(test, 1, 1);
+	kvm_s390_pins_give_back(&f->pins);
+	EXPECT_PINS(test, 1, 0);
+
+	/* Pinned once more, to write to it, but one pin does */
+	KUNIT_ASSERT_EQ(test, get_at(f, gaddr(0), hva(f, 0), 1, true, f->again),
+			0);
+	KUNIT_EXPECT_PTR_EQ(test, f->again[0], f->pages[0]);
+	KUNIT_EXPECT_EQ(test, pinned(f, 0, 1, 1), 1);
+	put_at(f, gaddr(0), 1, true, f->again);
+	EXPECT_PINS(test, 1, 0);
+	put(f, 0, 1, false);
+	EXPECT_PINS(test, 0, 1);
+	KUNIT_EXPECT_EQ(test, pinned(f, 0, 1, 1), 1);
+
+	/* Memory is taken away while it is in use at the second place */
+	kvm_s390_pins_give_back(&f->pins);
+	KUNIT_ASSERT_EQ(test, get_at(f, gaddr(RIVAL(1)), hva(f, 1), 1, true,
+				     &other), 0);
+	KUNIT_ASSERT_EQ(test, get(f, 0, 1, true), 0);
+	put_at(f, gaddr(RIVAL(1)), 1, true, &other);
+	kvm_s390_pins_give_back(&f->pins);
+	replace(test, 0, 1);
+	KUNIT_ASSERT_EQ(test, get_at(f, gaddr(0), hva(f, 0), 1, true, f->again),
+			0);
+	EXPECT_PINS(test, 2, 0);
+	put_at(f, gaddr(0), 1, true, f->again);
+	EXPECT_PINS(test, 1, 0);
+	put(f, 0, 1, true);
+	EXPECT_PINS(test, 0, 0);
+}
+
+/* A frame whose places are taken is pinned anew, and not those after it. */
+static void beside_taken_places(struct kunit *test)
 {
 	struct pins_fixture *f = test->priv;
 	const struct kvm_memory_slot slot = {
@@ -512,15 +568,18 @@ static void beside_a_taken_place(struct kunit *test)
 		.userspace_addr = hva(f, 0),
 	};
 	const u64 list[4] = { gaddr(0), gaddr(1), gaddr(2), gaddr(3) };
-	struct page *other;
+	struct page *other[2];
+	int i;
 
-	KUNIT_ASSERT_EQ(test, get_at(f, gaddr(RIVAL), hva(f, 9), 1, true,
-				     &other), 0);
+	for (i = 0; i < 2; i++)
+		KUNIT_ASSERT_EQ(test, get_at(f, gaddr(RIVAL(i + 1)), hva(f, 9),
+					     1, true, &other[i]), 0);
 	get_and_put(test, 0, 4, true);
-	EXPECT_PINS(test, 1, 3);
+	EXPECT_PINS(test, 2, 3);
 	KUNIT_EXPECT_EQ(test, how_many(test, &slot, list), 1);
-	EXPECT_PINS(test, 1, 3);
-	put_at(f, gaddr(RIVAL), 1, true, &other);
+	EXPECT_PINS(test, 2, 3);
+	for (i = 0; i < 2; i++)
+		put_at(f, gaddr(RIVAL(i + 1)), 1, true, &other[i]);
 }
 
 /* No more are kept than there are places. One page does for all of them. */
@@ -1002,8 +1061,9 @@ static struct kunit_case pins_test_cases[] = {
 	KUNIT_CASE(mapped_twice),
 	KUNIT_CASE(mapped_for_both),
 	KUNIT_CASE(replaced_while_used_twice),
-	KUNIT_CASE(same_place),
-	KUNIT_CASE(beside_a_taken_place),
+	KUNIT_CASE(same_places),
+	KUNIT_CASE(one_pin_of_a_frame),
+	KUNIT_CASE(beside_taken_places),
 	KUNIT_CASE(places_are_few),
 	KUNIT_CASE(replaced_while_kept),
 	KUNIT_CASE(replaced_while_used),
