@@ -58,6 +58,10 @@
 /* A pin that is known serves for this many mappings; then there is another one */
 #define PINS_MAX_USERS		(UINT_MAX / 2)
 
+/* Counters of the pins by user address; a range of so many pages is looked up there */
+#define PINS_HVAS		4096
+#define PINS_FEW_PAGES		64
+
 /* As many at once, with their pointers on the stack and a bit of a u32 for each */
 #define PINS_CHUNK		32
 
@@ -106,6 +110,39 @@ static struct kvm_s390_pin *other_pin_of(struct kvm_s390_pins *pins,
 static bool is_pin_of(const struct kvm_s390_pin *pin, u64 gaddr)
 {
 	return (pin->key || pin->users) && !((pin->key ^ gaddr) & PAGE_MASK);
+}
+
+/* Section: the user addresses of pins */
+
+/* Of a pin at @hva and some others; lock is held */
+static u16 *pins_at(struct kvm_s390_pins *pins, unsigned long hva)
+{
+	return &pins->hvas[(hva >> PAGE_SHIFT) % PINS_HVAS];
+}
+
+/* The place of a pin gets free; lock is held */
+static void free_place(struct kvm_s390_pins *pins, struct kvm_s390_pin *pin)
+{
+	pin->key = 0;
+	--*pins_at(pins, pin->hva);
+}
+
+/*
+ * Can there be a pin in [@first, @last]? The process may write to pages for the first
+ * time one after the other, and each time the answer is no; lock is held.
+ */
+static bool any_pin_in(struct kvm_s390_pins *pins, unsigned long first,
+		       unsigned long last)
+{
+	if ((!pins->kept && !pins->used) || first > pins->last_hva ||
+	    last < pins->first_hva)
+		return false;
+	if (last - first >= PINS_FEW_PAGES * PAGE_SIZE)
+		return true;
+	for (first &= PAGE_MASK; first <= last; first += PAGE_SIZE)
+		if (*pins_at(pins, first))
+			return true;
+	return false;
 }
 
 /* Section: what is charged */
@@ -170,7 +207,7 @@ static unsigned long give_back(struct kvm_s390_pins *pins, unsigned long nr,
 			if (!pin->key || pin->users ||
 			    (u8)(pins->round - pin->round) < age)
 				continue;
-			pin->key = 0;
+			free_place(pins, pin);
 			pages[n++] = phys_to_page(pin->addr);
 			pins->kept--;
 		}
@@ -242,8 +279,7 @@ static void forget(struct kvm_s390_pins *pins, unsigned long first,
 	do {
 		n = 0;
 		spin_lock(&pins->lock);
-		any = (pins->kept || pins->used) && first <= pins->last_hva &&
-		      last >= pins->first_hva;
+		any = any_pin_in(pins, first, last);
 		for (; any && i < KVM_S390_PINS && n < PINS_CHUNK; i++) {
 			pin = &pins->table[i];
 			if (!pin->key || pin->hva < first || pin->hva > last)
@@ -253,7 +289,7 @@ static void forget(struct kvm_s390_pins *pins, unsigned long first,
 				pin->key &= ~PIN_KNOWN;
 				continue;
 			}
-			pin->key = 0;
+			free_place(pins, pin);
 			pages[n++] = phys_to_page(pin->addr);
 			pins->kept--;
 		}
@@ -334,9 +370,13 @@ int kvm_s390_pins_init(struct kvm_s390_pins *pins, struct kvm *kvm,
 			       GFP_KERNEL_ACCOUNT);
 	if (!pins->table)
 		return -ENOMEM;
+	pins->hvas = kvcalloc(PINS_HVAS, sizeof(*pins->hvas),
+			      GFP_KERNEL_ACCOUNT);
+	if (!pins->hvas)
+		goto free_table;
 	pins->shrinker = shrinker_alloc(0, "kvm-s390-zpci");
 	if (!pins->shrinker)
-		goto free_table;
+		goto free_hvas;
 	pins->shrinker->count_objects = pins_count;
 	pins->shrinker->scan_objects = pins_scan;
 	pins->shrinker->private_data = pins;
@@ -349,6 +389,8 @@ int kvm_s390_pins_init(struct kvm_s390_pins *pins, struct kvm *kvm,
 
 free_shrinker:
 	shrinker_free(pins->shrinker);
+free_hvas:
+	kvfree(pins->hvas);
 free_table:
 	kvfree(pins->table);
 	pins->table = NULL;
@@ -396,6 +438,7 @@ void kvm_s390_pins_end(struct kvm_s390_pins *pins)
 void kvm_s390_pins_release(struct kvm_s390_pins *pins)
 {
 	WARN_ON_ONCE(pins->used || pins->kept || pins->charged);
+	kvfree(pins->hvas);
 	kvfree(pins->table);
 }
 
@@ -486,18 +529,33 @@ static bool for_write(u64 gaddr)
 	return !(gaddr & S390_SHADOW_FRAME_PROTECTED);
 }
 
+/* Is it known as @key, or does what it is known as do for reading? */
+static bool is_known(const struct kvm_s390_pin *pin, u64 key, u64 gaddr)
+{
+	/* What is pinned for writing will do for both */
+	return pin->key == key ||
+	       (!for_write(gaddr) && pin->key == (key & ~PIN_WRITE));
+}
+
+static noinline struct kvm_s390_pin *
+find_at_other(struct kvm_s390_pins *pins, struct kvm_s390_pin *pin, u64 key,
+	      u64 gaddr)
+{
+	pin = other_pin_of(pins, pin);
+	return is_known(pin, key, gaddr) ? pin : NULL;
+}
+
 /* The pin of a frame if it is known, and for what is wanted; lock is held */
-static struct kvm_s390_pin *find_known(struct kvm_s390_pins *pins, u64 gaddr)
+static __always_inline struct kvm_s390_pin *
+find_known(struct kvm_s390_pins *pins, u64 gaddr)
 {
 	u64 key = (gaddr & PAGE_MASK) | PIN_KNOWN | PIN_WRITE;
-	/* What is pinned for writing will do for reading */
-	u64 or = for_write(gaddr) ? key : key & ~PIN_WRITE;
 	struct kvm_s390_pin *pin = pin_of(pins, key);
 
-	if (pin->key == key || pin->key == or)
+	/* Nearly always */
+	if (is_known(pin, key, gaddr))
 		return pin;
-	pin = other_pin_of(pins, pin);
-	return pin->key == key || pin->key == or ? pin : NULL;
+	return find_at_other(pins, pin, key, gaddr);
 }
 
 /* The first of the frames, those that are known and in the slot; lock is held */
@@ -589,8 +647,10 @@ static unsigned int note_new(struct kvm_s390_pins *pins, u64 gaddr,
 			continue;
 		if (pin->key) {
 			old[n++] = phys_to_page(pin->addr);
+			free_place(pins, pin);
 			pins->kept--;
 		}
+		++*pins_at(pins, hva);
 		*pin = (struct kvm_s390_pin) {
 			.key = gaddr | flags,
 			.addr = page_to_phys(pages[i]),
@@ -715,26 +775,63 @@ long kvm_s390_pins_get(struct kvm_s390_pins *pins,
 		       nr, write, invalidated, pages);
 }
 
-/* Keep a frame if its pin is known, and for no other mapping; lock is held */
-static __always_inline bool keep_known(struct kvm_s390_pins *pins,
-				       const struct s390_shadow_frame *frame,
-				       struct kvm_s390_pin *pin, u8 round)
+/*
+ * Put a frame if its pin is known and at the first place; counts in @kept if it is for
+ * no mapping any more. lock is held.
+ */
+static __always_inline bool put_known(struct kvm_s390_pins *pins,
+				      const struct s390_shadow_frame *frame,
+				      u8 round, unsigned int *kept)
 {
+	struct kvm_s390_pin *pin = pin_of(pins, frame->gaddr);
+
 	if (pin->key != ((frame->gaddr & PAGE_MASK) | PIN_KNOWN | PIN_WRITE) ||
-	    pin->addr != frame->addr || pin->users != 1)
+	    pin->addr != frame->addr || !pin->users)
 		return false;
-	pin->users = 0;
-	pin->round = round;
+	if (!--pin->users) {
+		pin->round = round;
+		++*kept;
+	}
+	return true;
+}
+
+/*
+ * Put any other frame. Returns whether its page is to be unpinned, and in @dirty
+ * whether it may have been written to; lock is held.
+ *
+ * A frame may have been pinned for itself although its pin is known, or was, for
+ * others: if there was no telling whether the memory is still there. Then its pin
+ * and theirs are pins of one page, and it does not matter which of them goes.
+ */
+static noinline bool put_other(struct kvm_s390_pins *pins,
+			       const struct s390_shadow_frame *frame,
+			       unsigned int *kept, bool *dirty)
+{
+	u64 gaddr = frame->gaddr;
+	struct kvm_s390_pin *pin = pin_of(pins, gaddr);
+
+	*dirty = for_write(gaddr);
+	if (!is_pin_of(pin, gaddr))
+		pin = other_pin_of(pins, pin);
+	if (!is_pin_of(pin, gaddr) || !pin->users || pin->addr != frame->addr ||
+	    (for_write(gaddr) && !(pin->key & PIN_WRITE)))
+		return true;
+	if (--pin->users)
+		return false;
+	if (pin->key & PIN_KNOWN) {
+		pin->round = pins->round;
+		++*kept;
+		return false;
+	}
+	/* What any of the users has written */
+	*dirty = pin->key & PIN_WRITE;
+	free_place(pins, pin);
 	return true;
 }
 
 /*
  * Keep what can be kept of @nr frames, and put the pages of the others to @gone,
  * which has room, bit n of @dirty for the nth of them; lock is held.
- *
- * A frame may have been pinned for itself although its pin is known, or was, for
- * others: if there was no telling whether the memory is still there. Then its pin
- * and theirs are pins of one page, and it does not matter which of them goes.
  */
 static unsigned int keep(struct kvm_s390_pins *pins,
 			 const struct s390_shadow_frame *frames,
@@ -742,58 +839,41 @@ static unsigned int keep(struct kvm_s390_pins *pins,
 {
 	unsigned int i, n = 0, kept = 0;
 	u8 round = pins->round;
+	bool written;
 
 	*dirty = 0;
 	for (i = 0; i < nr; i++) {
-		u64 gaddr = frames[i].gaddr;
-		struct kvm_s390_pin *pin = pin_of(pins, gaddr);
-
 		/* Nearly always */
-		if (keep_known(pins, &frames[i], pin, round)) {
-			kept++;
+		if (put_known(pins, &frames[i], round, &kept) ||
+		    !put_other(pins, &frames[i], &kept, &written))
 			continue;
-		}
-		if (!is_pin_of(pin, gaddr))
-			pin = other_pin_of(pins, pin);
-		if (!pin->users || !is_pin_of(pin, gaddr) ||
-		    pin->addr != frames[i].addr ||
-		    (for_write(gaddr) && !(pin->key & PIN_WRITE))) {
-			if (for_write(gaddr))
-				*dirty |= BIT(n);
-			gone[n++] = phys_to_page(frames[i].addr);
-			continue;
-		}
-		if (--pin->users)
-			continue;
-		if (pin->key & PIN_KNOWN) {
-			pin->round = round;
-			kept++;
-			continue;
-		}
-		/* What any of the users has written */
-		if (pin->key & PIN_WRITE)
+		if (written)
 			*dirty |= BIT(n);
-		gone[n++] = phys_to_page(pin->addr);
-		pin->key = 0;
+		gone[n++] = phys_to_page(frames[i].addr);
 	}
 	pins->used -= nr;
 	pins->kept += kept;
 	return n;
 }
 
-/* A single frame that can be kept needs none of the rest */
+/*
+ * A single frame whose pin is known needs none of the rest. Once nothing is to be kept,
+ * no pin is known, or keep_nothing() has yet to come by it.
+ */
 static bool put_one(struct kvm_s390_pins *pins,
 		    const struct s390_shadow_frame *frame)
 {
+	unsigned int kept = 0;
 	bool done;
 
 	spin_lock(&pins->lock);
-	done = !pins->ended &&
-	       keep_known(pins, frame, pin_of(pins, frame->gaddr), pins->round);
+	done = put_known(pins, frame, pins->round, &kept);
 	if (done) {
 		pins->used--;
-		pins->kept++;
-		schedule_round(pins);
+		if (kept) {
+			pins->kept++;
+			schedule_round(pins);
+		}
 	}
 	spin_unlock(&pins->lock);
 	return done;

@@ -25,6 +25,7 @@ struct shrinker;
  * @lock_cap: whoever registered may exceed RLIMIT_MEMLOCK
  * @lock: protects everything below
  * @table: pins that are known by the guest frame, KVM_S390_PINS of them
+ * @hvas: how many of the pins in @table are at a user address, by its last bits
  * @used: mappings of frames that are pinned for them, known or not
  * @kept: pins in @table that are for no mapping
  * @reserved: frames that are charged and not pinned yet
@@ -46,6 +47,7 @@ struct kvm_s390_pins {
 	bool lock_cap;
 	spinlock_t lock;	/* protects what follows */
 	struct kvm_s390_pin *table;
+	u16 *hvas;
 	unsigned long used;
 	unsigned long kept;
 	unsigned long reserved;

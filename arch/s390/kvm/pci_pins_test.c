@@ -26,6 +26,7 @@
 
 /* So many are kept at most */
 #define PLACES		1024
+#define HVAS		4096
 /* Frames that have both places of frame 0 */
 #define RIVAL(n)	((n) * (PLACES + 1))
 
@@ -111,6 +112,8 @@ static void pins_test_exit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->pins.used, 0);
 	KUNIT_EXPECT_EQ(test, f->pins.charged, 0);
 	KUNIT_EXPECT_EQ(test, mm->locked_vm, 0);
+	KUNIT_EXPECT_NULL(test, memchr_inv(f->pins.hvas, 0,
+					   HVAS * sizeof(*f->pins.hvas)));
 	kvm_s390_pins_release(&f->pins);
 	mmdrop(mm);
 }
