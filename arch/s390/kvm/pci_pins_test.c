@@ -640,6 +640,34 @@ static void replaced_while_kept(struct kunit *test)
 	EXPECT_PINS(test, 0, 8);
 }
 
+/* A pin is found in a range of any length, wherever it is in there. */
+static void replaced_in_a_range(struct kunit *test)
+{
+	static const unsigned int ranges[][3] = {
+		/* the pin, the first page, how many */
+		{ 5, 3, 3 },
+		{ 5, 5, 3 },
+		{ 63, 0, 64 },
+		{ 64, 0, 65 },
+		{ PAGES - 1, 0, PAGES },
+	};
+	struct pins_fixture *f = test->priv;
+	struct page *page;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
+		get_and_put(test, ranges[i][0], 1, true);
+		EXPECT_PINS(test, 0, 1);
+		if (ranges[i][1])
+			replace(test, ranges[i][1] - 1, 1);
+		EXPECT_PINS(test, 0, 1);
+		replace(test, ranges[i][1], ranges[i][2]);
+		kvm_s390_pins_uncharge(&f->pins, 0);
+		EXPECT_PINS(test, 0, 0);
+		KUNIT_EXPECT_FALSE(test, find(f, ranges[i][0], true, &page));
+	}
+}
+
 /* A function may use it as long as the guest has it mapped, but not again. */
 static void replaced_while_used(struct kunit *test)
 {
@@ -1069,6 +1097,7 @@ static struct kunit_case pins_test_cases[] = {
 	KUNIT_CASE(beside_taken_places),
 	KUNIT_CASE(places_are_few),
 	KUNIT_CASE(replaced_while_kept),
+	KUNIT_CASE(replaced_in_a_range),
 	KUNIT_CASE(replaced_while_used),
 	KUNIT_CASE(protected_while_kept),
 	KUNIT_CASE(pinned_meanwhile),
