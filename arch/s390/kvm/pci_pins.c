@@ -22,7 +22,6 @@
  * 4. A page that a known pin for writing holds is dirty. It is marked so before the
  *    pin is noted, and nothing can make it clean without the notifier: to clean a
  *    page takes write access away from those who map it.
- *
  * 5. The table has at most one pin of a frame.
  *
  * What is kept is not accessible to the function: its entry in the host's table is
@@ -72,7 +71,8 @@
 /**
  * struct kvm_s390_pin - a pin that is known by the guest frame
  * @key: guest absolute address of the frame, with PIN_KNOWN and PIN_WRITE; without
- *	PIN_KNOWN the memory was taken away while it was in use. 0 for none.
+ *	PIN_KNOWN the memory was taken away while it was in use. 0 for none, if
+ *	there are no @users either.
  * @addr: host absolute address of the page
  * @hva: the user address
  * @users: for how many mappings of the guest it stands; it is kept if there are none
@@ -172,7 +172,7 @@ static unsigned long surplus(struct kvm_s390_pins *pins)
  * has given up its address space: KVM's reference keeps struct mm_struct, and no
  * more of it is used.
  */
-static void settle(struct kvm_s390_pins *pins)
+static unsigned long settle(struct kvm_s390_pins *pins)
 {
 	unsigned long nr;
 
@@ -182,6 +182,7 @@ static void settle(struct kvm_s390_pins *pins)
 	spin_unlock(&pins->lock);
 	if (nr)
 		change_charge(pins, nr, false);
+	return nr;
 }
 
 /* Section: what is kept is given back */
@@ -499,14 +500,14 @@ int kvm_s390_pins_charge(struct kvm_s390_pins *pins, unsigned long nr)
  *
  * Context: Process context, may sleep. Takes mmap_lock.
  *
- * Return: how many frames
+ * Return: how many frames are not charged any more
  */
 unsigned long kvm_s390_pins_give_back(struct kvm_s390_pins *pins)
 {
 	unsigned long nr = give_back(pins, ULONG_MAX, 0);
 
-	settle(pins);
-	return nr;
+	/* Someone else may have settled that, or have left more */
+	return settle(pins) ?: nr;
 }
 
 /**
@@ -857,8 +858,8 @@ static unsigned int keep(struct kvm_s390_pins *pins,
 }
 
 /*
- * A single frame whose pin is known needs none of the rest. Once nothing is to be kept,
- * no pin is known, or keep_nothing() has yet to come by it.
+ * A single frame whose pin is known at the first place, which is the ordinary case. Once
+ * nothing is to be kept, no pin is known, or keep_nothing() has yet to come by it.
  */
 static bool put_one(struct kvm_s390_pins *pins,
 		    const struct s390_shadow_frame *frame)
@@ -870,10 +871,9 @@ static bool put_one(struct kvm_s390_pins *pins,
 	done = put_known(pins, frame, pins->round, &kept);
 	if (done) {
 		pins->used--;
-		if (kept) {
+		if (kept)
 			pins->kept++;
-			schedule_round(pins);
-		}
+		schedule_round(pins);
 	}
 	spin_unlock(&pins->lock);
 	return done;

@@ -640,6 +640,22 @@ static void replaced_while_kept(struct kunit *test)
 	EXPECT_PINS(test, 0, 8);
 }
 
+/* The frame whose address is 0, and so is its pin's key: it has a pin all the same. */
+static void first_frame_replaced(struct kunit *test)
+{
+	struct pins_fixture *f = test->priv;
+
+	get_and_put(test, 0, 1, true);
+	kvm_s390_pins_give_back(&f->pins);
+	KUNIT_ASSERT_EQ(test, get_at(f, 0, hva(f, 0), 1, false, f->pages), 0);
+	replace(test, 0, 1);
+	EXPECT_PINS(test, 1, 0);
+	put_at(f, 0, 1, false, f->pages);
+	EXPECT_PINS(test, 0, 0);
+	KUNIT_EXPECT_NULL(test, memchr_inv(f->pins.hvas, 0,
+					   HVAS * sizeof(*f->pins.hvas)));
+}
+
 /* A pin is found in a range of any length, wherever it is in there. */
 static void replaced_in_a_range(struct kunit *test)
 {
@@ -1003,6 +1019,30 @@ static void work_is_scheduled(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, delayed_work_pending(work));
 }
 
+/* One of two mappings goes: nothing is kept for it, but it was charged. */
+static void work_is_scheduled_for_a_charge(struct kunit *test)
+{
+	struct pins_fixture *f = test->priv;
+	struct delayed_work *work = &f->pins.work;
+	struct s390_shadow_frame frame = { .gaddr = gaddr(0) };
+
+	KUNIT_ASSERT_EQ(test, get(f, 0, 1, true), 0);
+	KUNIT_ASSERT_EQ(test, get(f, 0, 1, true), 0);
+	EXPECT_PINS(test, 2, 0);
+	frame.addr = page_to_phys(f->pages[0]);
+	kvm_s390_pins_put(&f->pins, &frame, 1);
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(work));
+	flush_delayed_work(work);
+	EXPECT_PINS(test, 1, 0);
+
+	/* Who asks for room is told that there is more now */
+	KUNIT_ASSERT_EQ(test, get(f, 0, 1, true), 0);
+	kvm_s390_pins_put(&f->pins, &frame, 1);
+	KUNIT_EXPECT_EQ(test, kvm_s390_pins_give_back(&f->pins), 1);
+	EXPECT_PINS(test, 1, 0);
+	put(f, 0, 1, true);
+}
+
 /* The function's shadow is torn down; others may still be on their way. */
 static void nothing_kept_when_stopped(struct kunit *test)
 {
@@ -1097,6 +1137,7 @@ static struct kunit_case pins_test_cases[] = {
 	KUNIT_CASE(beside_taken_places),
 	KUNIT_CASE(places_are_few),
 	KUNIT_CASE(replaced_while_kept),
+	KUNIT_CASE(first_frame_replaced),
 	KUNIT_CASE(replaced_in_a_range),
 	KUNIT_CASE(replaced_while_used),
 	KUNIT_CASE(protected_while_kept),
@@ -1112,6 +1153,7 @@ static struct kunit_case pins_test_cases[] = {
 	KUNIT_CASE(memory_is_scarce),
 	KUNIT_CASE(not_used_for_long),
 	KUNIT_CASE(work_is_scheduled),
+	KUNIT_CASE(work_is_scheduled_for_a_charge),
 	KUNIT_CASE(nothing_kept_when_stopped),
 	KUNIT_CASE(ended_with_pins),
 	KUNIT_CASE(dirty_when_pinned),
