@@ -181,21 +181,6 @@ static const char *make_swap(const char *disk)
 	return swapon(disk, 0) && errno != EBUSY ? "swapon failed" : NULL;
 }
 
-/*
- * A page that can't be swapped out goes to a list of the CPU that tried, and no
- * other CPU finds it there.
- */
-static void stay_on_this_cpu(void)
-{
-	int cpu = sched_getcpu();
-	cpu_set_t here;
-
-	CPU_ZERO(&here);
-	CPU_SET(cpu, &here);
-	TEST_ASSERT(!sched_setaffinity(0, sizeof(here), &here),
-		    "can't stay on CPU %d", cpu);
-}
-
 static bool page_out(void *page)
 {
 	int i;
@@ -232,7 +217,11 @@ TEST_F(zpci_fault, swapped_out)
 	missing = make_swap(SWAP_DISK);
 	if (missing)
 		SKIP(return, "%s", missing);
-	stay_on_this_cpu();
+	/*
+	 * A page that can't be swapped out goes to a list of the CPU that tried, and
+	 * no other CPU finds it there.
+	 */
+	kvm_pin_this_task_to_pcpu(sched_getcpu());
 	ASSERT_EQ(0, set_slot(m, memory));
 	for (i = 0; i < 8; i++) {
 		fill(memory + i * PAGE_SIZE, i);
