@@ -6,6 +6,7 @@ T ?= linux
 help:
 	@echo 'make run       set up this machine, build, and show the main job'
 	@echo 'make check     lint, build, and all tests'
+	@echo 'make fresh     the two commands of the README on minimal Debian 12 and 13'
 	@echo 'make lint      the static checks alone'
 	@echo 'make bench     what an RPCIT costs, in instructions'
 	@echo 'make fuzz      fuzz the shadow until something is found'
@@ -27,7 +28,7 @@ help:
 	@echo 'LINUX_VERSION=V, QEMU_VERSION=V  another version of the base source'
 	@echo 'JOBS=N              compilers at once, default one for each CPU'
 
-run check lint mutants shell clean distclean:
+run check fresh lint mutants shell clean distclean:
 	@lab/$@
 
 bench:
@@ -45,5 +46,5 @@ soak-boots:
 tree series refresh:
 	@lab/trees $@ $(T)
 
-.PHONY: help run check lint bench fuzz mutants soak soak-boots shell clean distclean \
+.PHONY: help run check fresh lint bench fuzz mutants soak soak-boots shell clean distclean \
 	tree series refresh
