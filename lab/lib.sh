@@ -23,31 +23,100 @@ mkdir -p "$CACHE"/{log,lock,out,tmp} ||
 # The clock starts with the first script and is handed down to the others.
 export LAB_START=${LAB_START:-$(date +%s)}
 
-# Progress goes to stderr: stdout is for a script's answer.
+# A terminal, whose last line can be written anew?
+terminal()
+{
+	[ -t 2 ] && [ "${TERM:-dumb}" != dumb ]
+}
+
+clear_progress()
+{
+	! terminal || printf '\r\e[K' >&2
+}
+
+# Messages go to stderr: stdout is for a script's answer.
+SAID_AT=$SECONDS
 say()
 {
 	local t=$(($(date +%s) - LAB_START))
+	clear_progress
 	printf '[%2d:%02d] %s\n' $((t / 60)) $((t % 60)) "$*" >&2
+	SAID_AT=$SECONDS
+}
+
+# progress TEXT: what goes on right now; call it often, and not in a subshell. On a
+# terminal it is one line, which the next message replaces; in a log it is a line
+# every 30 s at most. LAB_TITLE says what it is part of, LAB_QUIET=1 turns it off.
+progress()
+{
+	local t text="${LAB_TITLE:+$LAB_TITLE: }$*"
+	[ "${LAB_QUIET:-}" != 1 ] || return 0
+	if terminal; then
+		t=$(($(date +%s) - LAB_START))
+		# Only a line that does not wrap can be cleared.
+		printf '\r\e[K\e[?7l[%2d:%02d] %s\e[?7h' \
+			$((t / 60)) $((t % 60)) "$text" >&2
+	elif [ $((SECONDS - SAID_AT)) -ge 30 ]; then
+		say "$text"
+	fi
 }
 
 die()
 {
+	clear_progress
 	printf 'error: %s\n' "$*" >&2
 	exit 1
 }
 
-# Every minute a sign of life with the log's last line.
+# scaled SECONDS: a time limit, for how fast this machine is right now. What was
+# measured holds for a minute.
+scaled()
+{
+	local file=$CACHE/tmp/speed new=$CACHE/tmp/speed.$BASHPID
+	if [ -z "$(find "$file" -mmin -1 2>/dev/null)" ]; then
+		"$LAB/speed" >"$new"
+		mv -f "$new" "$file"
+	fi
+	echo $(($1 * $(cat "$file") / 100))
+}
+
+# built LOG: how far a build is. Ninja counts by itself; of make's lines each is a
+# file, and $FILES says how many are expected, if that is known.
+built()
+{
+	local last count
+	last=$(tail -n 20 "$1" | tr -d '\r' | grep . | tail -n 1 | cut -c1-100 || true)
+	count=$(tail -n 20 "$1" | grep -oE '^\[[0-9]+/[0-9]+\]' | tail -n 1 || true)
+	if [ -n "$count" ]; then
+		count=${count//[][]/}
+		echo "${count%/*} of ${count#*/} files"
+		return
+	fi
+	count=$(grep -cE "^  [A-Z][A-Z0-9_]* |^(${CROSS})?gcc " "$1" || true)
+	if [ "$count" -eq 0 ]; then
+		echo "$last"
+	elif [ "${FILES:-0}" -ge "$count" ]; then
+		echo "$count of about $FILES files"
+	else
+		echo "$count files"
+	fi
+}
+
+# tick NAME LOG: show how far a step is.
 tick()
 {
-	local last pause=''
+	local pause='' start=$SECONDS every=30 t
 	# The sleep must not outlive this: it would hold locks and pipes.
 	trap 'kill $pause 2>/dev/null; exit' TERM
-	while :; do
-		sleep 60 &
+	! terminal || every=1
+	# Nor may this outlive a script that is killed.
+	while kill -0 $$ 2>/dev/null; do
+		sleep $every &
 		pause=$!
 		wait "$pause"
-		last=$(tail -n 1 "$2" 2>/dev/null | tr -d '\r' | cut -c1-60)
-		say "  $1: $last"
+		t=$((SECONDS - start))
+		progress "$(printf '%s, %d:%02d: %s' "$1" $((t / 60)) $((t % 60)) \
+			"$(built "$2" 2>/dev/null)")"
 	done
 }
 
@@ -55,7 +124,8 @@ tick()
 # failure names the log and shows its end.
 step()
 {
-	local name=$1 limit=$2 log=$CACHE/log/$1.log code=0 start pid ticker
+	local name=$1 limit log=$CACHE/log/$1.log code=0 start took pid ticker
+	limit=$(scaled "$2")
 	shift 2
 	start=$(date +%s)
 	say "$name ..."
@@ -68,19 +138,22 @@ step()
 	trap 'kill $pid $ticker 2>/dev/null; exit 130' INT TERM HUP
 	wait "$pid" || code=$?
 	trap - INT TERM HUP
-	kill "$ticker" 2>/dev/null
+	kill "$ticker" 2>/dev/null || true
+	wait "$ticker" 2>/dev/null || true
+	took=$(($(date +%s) - start))
 	# One log for each run at work; the well-known name is the newest's.
 	mv -f "$log.$$" "$log"
-	if [ $code -eq 124 ] || [ $code -eq 137 ]; then
+	if [ $code -ne 0 ] && [ $took -ge "$limit" ]; then
 		echo "... ended after its limit of $limit s" >>"$log"
 	fi
 	if [ $code -ne 0 ]; then
+		clear_progress
 		# With compilers side by side the error is seldom at the end.
 		grep -m 8 -E '(error|Error|ERROR|FAILED):' "$log" >&2 || true
 		tail -n 12 "$log" >&2
 		die "$name failed; log: $log"
 	fi
-	say "$name: done in $(($(date +%s) - start)) s"
+	say "$name: done in $took s"
 }
 
 # locked NAME COMMAND...: one at a time on this machine, whoever comes second
