@@ -5,7 +5,9 @@ T ?= linux
 
 help:
 	@echo 'make run       set up this machine, build, and show the main job'
-	@echo 'make check     lint, build, and all tests'
+	@echo 'make check     lint, builds and tests      (PHASES=, alone if given)'
+	@echo 'make check-long'
+	@echo '               the tests on more machines, for longer     (PHASES=)'
 	@echo 'make fresh     the two commands of the README on minimal Debian 12 and 13'
 	@echo 'make lint      the static checks alone'
 	@echo 'make bench     what an RPCIT costs, in instructions'
@@ -28,8 +30,14 @@ help:
 	@echo 'LINUX_VERSION=V, QEMU_VERSION=V  another version of the base source'
 	@echo 'JOBS=N              compilers at once, default one for each CPU'
 
-run check fresh lint mutants shell clean distclean:
+run fresh lint mutants shell clean distclean:
 	@lab/$@
+
+check:
+	@lab/check $(PHASES)
+
+check-long:
+	@lab/check long $(PHASES)
 
 bench:
 	@lab/bench/run
@@ -46,5 +54,6 @@ soak-boots:
 tree series refresh:
 	@lab/trees $@ $(T)
 
-.PHONY: help run check fresh lint bench fuzz mutants soak soak-boots shell clean distclean \
+.PHONY: help run check check-long fresh lint bench fuzz mutants soak soak-boots shell \
+	clean distclean \
 	tree series refresh
