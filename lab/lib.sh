@@ -44,19 +44,25 @@ say()
 	SAID_AT=$SECONDS
 }
 
+progress_due()
+{
+	[ "${LAB_QUIET:-}" != 1 ] &&
+		{ terminal || [ $((SECONDS - SAID_AT)) -ge 30 ]; }
+}
+
 # progress TEXT: what goes on right now; call it often, and not in a subshell. On a
 # terminal it is one line, which the next message replaces; in a log it is a line
 # every 30 s at most. LAB_TITLE says what it is part of, LAB_QUIET=1 turns it off.
 progress()
 {
 	local t text="${LAB_TITLE:+$LAB_TITLE: }$*"
-	[ "${LAB_QUIET:-}" != 1 ] || return 0
+	progress_due || return 0
 	if terminal; then
 		t=$(($(date +%s) - LAB_START))
 		# Only a line that does not wrap can be cleared.
 		printf '\r\e[K\e[?7l[%2d:%02d] %s\e[?7h' \
 			$((t / 60)) $((t % 60)) "$text" >&2
-	elif [ $((SECONDS - SAID_AT)) -ge 30 ]; then
+	else
 		say "$text"
 	fi
 }
@@ -105,15 +111,15 @@ built()
 # tick NAME LOG: show how far a step is.
 tick()
 {
-	local pause='' start=$SECONDS every=30 t
+	local pause='' start=$SECONDS t
 	# The sleep must not outlive this: it would hold locks and pipes.
 	trap 'kill $pause 2>/dev/null; exit' TERM
-	! terminal || every=1
 	# Nor may this outlive a script that is killed.
 	while kill -0 $$ 2>/dev/null; do
-		sleep $every &
+		sleep 1 &
 		pause=$!
 		wait "$pause"
+		progress_due || continue
 		t=$((SECONDS - start))
 		progress "$(printf '%s, %d:%02d: %s' "$1" $((t / 60)) $((t % 60)) \
 			"$(built "$2" 2>/dev/null)")"
@@ -189,6 +195,18 @@ content_key()
 	) | sha256sum | cut -c1-16
 }
 
+# discard DIR...: remove directories. What has its name is taken for whole, also
+# after this was killed halfway.
+discard()
+{
+	local dir gone=$CACHE/tmp/gone.$BASHPID
+	rm -rf "$CACHE"/tmp/gone.*
+	for dir; do
+		[ ! -e "$dir" ] || mv -T "$dir" "$gone"
+		rm -rf "$gone"
+	done
+}
+
 # Keep the newest few of a kind of result; what a run just used is newest.
 keep_newest()
 {
@@ -196,7 +214,7 @@ keep_newest()
 	# shellcheck disable=SC2012 # the names are ours: a kind and a hash
 	ls -1dt "$CACHE/out/$kind"-* 2>/dev/null | tail -n +$((count + 1)) |
 		while IFS= read -r old; do
-			rm -rf "$old"
+			discard "$old"
 		done
 }
 
