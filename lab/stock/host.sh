@@ -143,7 +143,7 @@ work()
 # what still is.
 given_back()
 {
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
+	for _ in $(seq $((${LAB_SCALE:-100} / 10))); do
 		left=$(held)
 		[ "$left" != 0 ] || return 0
 		sleep 1

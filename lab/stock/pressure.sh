@@ -32,7 +32,7 @@ pressure()
 	pins=$(held)
 	has=$(resident)
 	# To look in vain at everything that is pinned, again and again, takes long.
-	limit=60
+	limit=$((60 * ${LAB_SCALE:-100} / 100))
 	[ "$1" != direct ] || limit=5
 	start=$(now)
 	timeout $limit sh -c "echo ${WANT}M >$CGROUP/memory.reclaim" 2>/dev/null

@@ -52,14 +52,16 @@ fail()
 }
 
 # answer FD SECONDS PATTERN: lines from FD up to the one that matches; that one is
-# in $REPLY, those before it are printed. Fails when QEMU has ended, too.
+# in $REPLY, those before it are printed. Fails when QEMU has ended, too, and after
+# so many seconds, more on a slow machine.
 answer()
 {
 	# A read with a time limit of its own would drop what it has of a line when
 	# the time is over. So it waits for ever, and this ends it.
+	answer_limit=$(($2 * ${LAB_SCALE:-100} / 100))
 	answer_end="@@@ $1 $2 $(cat /proc/sys/kernel/random/uuid)"
 	{
-		answer_left=$2
+		answer_left=$answer_limit
 		while [ "$answer_left" -gt 0 ] && [ -e "/proc/$QEMU_PID/exe" ]; do
 			sleep 1
 			answer_left=$((answer_left - 1))
@@ -89,7 +91,7 @@ answer()
 guest()
 {
 	printf '%s\n' "$2" >&4
-	answer 5 "$1" '@@ *' || fail "no answer within $1 s from the guest: $2"
+	answer 5 "$1" '@@ *' || fail "no answer within $answer_limit s from the guest: $2"
 	return "${REPLY#@@ }"
 }
 
@@ -115,7 +117,7 @@ qmp_try()
 {
 	printf '{"execute":"%s"%s}\n' "$2" "${3:+,\"arguments\":$3}" >&6
 	answer 7 "$1" '{"[re]*' >>"$VM/events" ||
-		fail "no answer within $1 s from QEMU: $2"
+		fail "no answer within $answer_limit s from QEMU: $2"
 	case $REPLY in
 	'{"error"'*) return 1 ;;
 	esac
@@ -140,7 +142,7 @@ event()
 {
 	if ! grep -q "\"$2\"" "$VM/events"; then
 		answer 7 "$1" "*\"$2\"*" >>"$VM/events" ||
-			fail "QEMU did not report $2 within $1 s"
+			fail "QEMU did not report $2 within $answer_limit s"
 	fi
 	: >"$VM/events"
 }
@@ -172,7 +174,7 @@ vm_start()
 		-drive "file=$VM/disk,if=none,id=disk,format=raw" \
 		-device virtio-blk-ccw,drive=disk \
 		-kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" \
-		-append "console=hvc0 panic=-1 $parameters" \
+		-append "console=hvc0 panic=-1 LAB_SCALE=${LAB_SCALE:-100} $parameters" \
 		"$@" >"$VM/qemu.log" 2>&1 &
 	QEMU_PID=$!
 	exec 4<>"$VM/agent.in" 5<>"$VM/agent.out" 6<>"$VM/qmp.in" 7<>"$VM/qmp.out"
