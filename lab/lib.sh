@@ -34,13 +34,24 @@ clear_progress()
 	! terminal || printf '\r\e[K' >&2
 }
 
+# minutes SECONDS: as m:ss
+minutes()
+{
+	printf '%d:%02d' $(($1 / 60)) $(($1 % 60))
+}
+
+# Since the start, in brackets
+elapsed()
+{
+	printf '[%5s]' "$(minutes $(($(date +%s) - LAB_START)))"
+}
+
 # Messages go to stderr: stdout is for a script's answer.
 SAID_AT=$SECONDS
 say()
 {
-	local t=$(($(date +%s) - LAB_START))
 	clear_progress
-	printf '[%2d:%02d] %s\n' $((t / 60)) $((t % 60)) "$*" >&2
+	echo "$(elapsed) $*" >&2
 	SAID_AT=$SECONDS
 }
 
@@ -55,13 +66,11 @@ progress_due()
 # every 30 s at most. LAB_TITLE says what it is part of, LAB_QUIET=1 turns it off.
 progress()
 {
-	local t text="${LAB_TITLE:+$LAB_TITLE: }$*"
+	local text="${LAB_TITLE:+$LAB_TITLE: }$*"
 	progress_due || return 0
 	if terminal; then
-		t=$(($(date +%s) - LAB_START))
 		# Only a line that does not wrap can be cleared.
-		printf '\r\e[K\e[?7l[%2d:%02d] %s\e[?7h' \
-			$((t / 60)) $((t % 60)) "$text" >&2
+		printf '\r\e[K\e[?7l%s %s\e[?7h' "$(elapsed)" "$text" >&2
 	else
 		say "$text"
 	fi
@@ -111,7 +120,7 @@ built()
 # tick NAME LOG: show how far a step is.
 tick()
 {
-	local pause='' start=$SECONDS t
+	local pause='' start=$SECONDS
 	# The sleep must not outlive this: it would hold locks and pipes.
 	trap 'kill $pause 2>/dev/null; exit' TERM
 	# Nor may this outlive a script that is killed.
@@ -120,9 +129,8 @@ tick()
 		pause=$!
 		wait "$pause"
 		progress_due || continue
-		t=$((SECONDS - start))
-		progress "$(printf '%s, %d:%02d: %s' "$1" $((t / 60)) $((t % 60)) \
-			"$(built "$2" 2>/dev/null)")"
+		progress "$1, $(minutes $((SECONDS - start))):" \
+			"$(built "$2" 2>/dev/null)"
 	done
 }
 
@@ -166,14 +174,18 @@ step()
 # waits for the first (whose steps all have limits).
 locked()
 {
-	local name=$1 fd
+	local name=$1 fd start=$SECONDS
 	shift
 	(
 		exec {fd}>"$CACHE/lock/$name"
 		if ! flock -n "$fd"; then
 			say "waiting for another run: $name"
-			flock -w 7200 "$fd" ||
-				die "another run still holds $CACHE/lock/$name"
+			until flock -w 1 "$fd"; do
+				[ $((SECONDS - start)) -lt 7200 ] || die \
+					"another run still holds $CACHE/lock/$name"
+				progress "waiting for another run: $name," \
+					"$(minutes $((SECONDS - start)))"
+			done
 		fi
 		"$@"
 	)
