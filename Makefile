@@ -28,6 +28,7 @@ help:
 	@echo 'ZPCI_LAB_CACHE=DIR  the cache, default ~/.cache/zpci-lab'
 	@echo 'DEBIAN_MIRROR=URI   a Debian archive, default the one apt uses'
 	@echo 'LINUX_VERSION=V, QEMU_VERSION=V  another version of the base source'
+	@echo 'LINUX_SOURCE=PATH, QEMU_SOURCE=PATH  a directory or tarball with it'
 	@echo 'JOBS=N              compilers at once, default one for each CPU'
 
 run fresh lint mutants shell clean distclean:
