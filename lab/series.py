@@ -446,12 +446,28 @@ def letters(target, subjects):
     return found
 
 
+def remove_mail(out):
+    """Remove what mail() made in OUT; whatever else is there is not ours."""
+    letter = os.path.join(out, "0000-cover-letter.patch")
+    files = [os.path.join(d, f) for d, _, fs in os.walk(out) for f in fs]
+    other = [f for f in files if not re.match(r"\d{4}-.*\.patch$",
+                                              os.path.basename(f))]
+    if files and not other and not (os.path.isfile(letter) and
+                                    "\nApplies to: Debian " in read(letter)):
+        other = files
+    if other:
+        raise Fail(f"{out} has files that 'make series' did not make, such as "
+                   f"{other[0]}: name another directory with OUT=DIR, or "
+                   "remove them")
+    shutil.rmtree(out, ignore_errors=True)
+
+
 def mail(target, tree, out):
     """Patches ready for git send-email, each series with its cover letter."""
     info = base_info(target)
-    shutil.rmtree(out, ignore_errors=True)
     if not commits(tree):
         raise Fail(f"patches/{target} has no patches")
+    remove_mail(out)
     ids, subjects = zip(*(line.split(" ", 1) for line in git(
         tree, "log", "--reverse", "--format=%H %s",
         "base..HEAD").splitlines()))
