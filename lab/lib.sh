@@ -219,6 +219,24 @@ discard()
 	done
 }
 
+# renew DIR: make it an empty directory for results. Only what this made before, or
+# what is in the cache, may have files.
+renew()
+{
+	local dir
+	dir=$(realpath -m "$1")
+	case $dir in
+	"$(realpath "$CACHE")"/*) ;;
+	*)
+		[ ! -e "$dir" ] || [ -e "$dir/.lab" ] || rmdir "$dir" 2>/dev/null ||
+			die "$dir has files that the lab did not make: name an" 				"empty or a new directory"
+		;;
+	esac
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	touch "$dir/.lab"
+}
+
 # Keep the newest few of a kind of result; what a run just used is newest.
 keep_newest()
 {
