@@ -22,6 +22,7 @@
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
+#include "zpci_harness.h"
 #include "zpci_vm.h"
 
 /* The payloads are ABI: they must keep their sizes. */
@@ -884,5 +885,5 @@ TEST_F(zpci_abi, size_of_info)
 int main(int argc, char **argv)
 {
 	zpci_vm_require();
-	return test_harness_run(argc, argv);
+	return zpci_harness_run(argc, argv);
 }

@@ -14,6 +14,7 @@
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
+#include "zpci_harness.h"
 #include "zpci_vm.h"
 
 FIXTURE(zpci_device) {
@@ -429,5 +430,5 @@ TEST_F(zpci_device, one_writer)
 int main(int argc, char **argv)
 {
 	zpci_vm_require();
-	return test_harness_run(argc, argv);
+	return zpci_harness_run(argc, argv);
 }

@@ -25,6 +25,7 @@
 #include "processor.h"
 #include "ucall_common.h"
 #include "zpci_fault.h"
+#include "zpci_harness.h"
 #include "zpci_mailbox.h"
 #include "zpci_vm.h"
 
@@ -906,5 +907,5 @@ int main(int argc, char **argv)
 {
 	zpci_vm_require();
 	zpci_fault_require();
-	return test_harness_run(argc, argv);
+	return zpci_harness_run(argc, argv);
 }

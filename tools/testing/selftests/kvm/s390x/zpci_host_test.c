@@ -13,6 +13,7 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "zpci_fault.h"
+#include "zpci_harness.h"
 #include "zpci_slot.h"
 #include "zpci_vm.h"
 
@@ -169,5 +170,5 @@ int main(int argc, char **argv)
 {
 	zpci_vm_require();
 	zpci_fault_require();
-	return test_harness_run(argc, argv);
+	return zpci_harness_run(argc, argv);
 }

@@ -17,6 +17,7 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "zpci_fault.h"
+#include "zpci_harness.h"
 #include "zpci_vm.h"
 
 #define CC_ERR		1
@@ -375,5 +376,5 @@ int main(int argc, char **argv)
 {
 	zpci_vm_require();
 	zpci_fault_require();
-	return test_harness_run(argc, argv);
+	return zpci_harness_run(argc, argv);
 }

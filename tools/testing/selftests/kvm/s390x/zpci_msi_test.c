@@ -20,6 +20,7 @@
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
+#include "zpci_harness.h"
 #include "zpci_listener.h"
 #include "zpci_scale.h"
 #include "zpci_vm.h"
@@ -898,5 +899,5 @@ TEST_F_TIMEOUT(zpci_msi, under_load, ZPCI_TIMEOUT)
 int main(int argc, char **argv)
 {
 	zpci_vm_require();
-	return test_harness_run(argc, argv);
+	return zpci_harness_run(argc, argv);
 }

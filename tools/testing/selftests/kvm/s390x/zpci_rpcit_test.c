@@ -14,6 +14,7 @@
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
+#include "zpci_harness.h"
 #include "zpci_vm.h"
 
 /* How this user space answers: as QEMU does for a function in error */
@@ -503,5 +504,5 @@ TEST_F(zpci_resources, not_registered)
 int main(int argc, char **argv)
 {
 	zpci_vm_require();
-	return test_harness_run(argc, argv);
+	return zpci_harness_run(argc, argv);
 }

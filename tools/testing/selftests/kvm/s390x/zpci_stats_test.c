@@ -15,6 +15,7 @@
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
+#include "zpci_harness.h"
 #include "zpci_sysfs.h"
 #include "zpci_vm.h"
 
@@ -205,5 +206,5 @@ TEST_F(zpci_stats, refusals)
 int main(int argc, char **argv)
 {
 	zpci_vm_require();
-	return test_harness_run(argc, argv);
+	return zpci_harness_run(argc, argv);
 }

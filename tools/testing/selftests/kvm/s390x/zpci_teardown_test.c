@@ -19,6 +19,7 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "zpci_baseline.h"
+#include "zpci_harness.h"
 #include "zpci_vm.h"
 
 /* Two pages of queues, one of data, a frame of 1 MiB */
@@ -341,5 +342,5 @@ int main(int argc, char **argv)
 {
 	zpci_vm_require();
 	zpci_baseline_identify(reference);
-	return test_harness_run(argc, argv);
+	return zpci_harness_run(argc, argv);
 }

@@ -18,6 +18,7 @@
 #include "processor.h"
 #include "zpci_baseline.h"
 #include "zpci_guest.h"
+#include "zpci_harness.h"
 #include "zpci_sysfs.h"
 
 #define DATA_PAGE	4	/* behind the queues */
@@ -174,7 +175,8 @@ static void *free_interrupts(void *arg)
  * then the handler has still much to do: a kernel with KASAN, on a machine whose
  * CPUs run side by side, tells if the one does not wait for the other.
  */
-TEST_F(zpci_vfio, interrupt_freed)
+/* A round takes a debug kernel long. */
+TEST_F_TIMEOUT(zpci_vfio, interrupt_freed, 120)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	struct zpci_vfio_waiter w = {
@@ -214,5 +216,5 @@ int main(int argc, char **argv)
 {
 	if (!zpci_sysfs_find())
 		ksft_exit_skip("no NVMe function is bound to vfio-pci\n");
-	return test_harness_run(argc, argv);
+	return zpci_harness_run(argc, argv);
 }

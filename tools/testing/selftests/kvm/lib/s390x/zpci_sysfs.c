@@ -165,14 +165,18 @@ void zpci_sysfs_wait_error_event(void)
 	usleep(50000);
 }
 
-/* Nodes in /dev may take a while to appear after the function was revived. */
+/*
+ * Nodes in /dev may take a while to appear after the function was revived. A
+ * test that was killed at its time limit has the group open until it is gone,
+ * for which the harness does not wait.
+ */
 static int open_node(const char *path)
 {
 	int i, fd;
 
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 1000; i++) {
 		fd = open(path, O_RDWR);
-		if (fd >= 0 || errno != ENOENT)
+		if (fd >= 0 || (errno != ENOENT && errno != EBUSY))
 			break;
 		usleep(10000);
 	}
