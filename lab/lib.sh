@@ -157,14 +157,13 @@ step()
 	took=$(($(date +%s) - start))
 	# One log for each run at work; the well-known name is the newest's.
 	mv -f "$log.$$" "$log"
-	if [ $code -ne 0 ] && [ $took -ge "$limit" ]; then
-		echo "... ended after its limit of $limit s" >>"$log"
-	fi
 	if [ $code -ne 0 ]; then
 		clear_progress
 		# With compilers side by side the error is seldom at the end.
 		grep -m 8 -E '(error|Error|ERROR|FAILED):' "$log" >&2 || true
 		tail -n 12 "$log" >&2
+		[ $took -lt "$limit" ] || die "$name hit its limit of $limit s; log:" \
+			"$log; run it again: what is built stays"
 		die "$name failed; log: $log"
 	fi
 	say "$name: done in $took s"
