@@ -185,6 +185,13 @@ locked()
 				progress "waiting for another run: $name," \
 					"$(minutes $((SECONDS - start)))"
 			done
+			# It was make clean, maybe, and has removed directories, or the
+			# file, which others now open anew.
+			mkdir -p "$CACHE"/{log,lock,out,tmp}
+			if ! [ "/dev/fd/$fd" -ef "$CACHE/lock/$name" ]; then
+				locked "$name" "$@"
+				exit
+			fi
 		fi
 		"$@"
 	)
