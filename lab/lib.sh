@@ -18,7 +18,8 @@ JOBS=${JOBS:-$(nproc)}
 # shellcheck disable=SC2034 # for the scripts that read this file
 CROSS=s390x-linux-gnu-
 mkdir -p "$CACHE"/{log,lock,out,tmp} ||
-	{ echo "error: $CACHE cannot be written (ZPCI_LAB_CACHE)" >&2; exit 1; }
+	{ echo "error: $CACHE cannot be written: make it writable, or name another" \
+		"directory with ZPCI_LAB_CACHE=DIR" >&2; exit 1; }
 
 # The clock starts with the first script and is handed down to the others.
 export LAB_START=${LAB_START:-$(date +%s)}
@@ -181,7 +182,8 @@ locked()
 			say "waiting for another run: $name"
 			until flock -w 1 "$fd"; do
 				[ $((SECONDS - start)) -lt 7200 ] || die \
-					"another run still holds $CACHE/lock/$name"
+					"another run has held $CACHE/lock/$name for two" \
+					"hours: end it, and run this again"
 				progress "waiting for another run: $name," \
 					"$(minutes $((SECONDS - start)))"
 			done
