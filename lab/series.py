@@ -101,13 +101,15 @@ class Patch:
         fields = dict(re.findall(r"^([A-Za-z-]+): *(.*)$", head, re.M))
         who = re.match(r"(.*) <(.*)>$", fields.get("From", ""))
         if not who or "Subject" not in fields or "Date" not in fields:
-            raise Fail(f"{self.name}: needs From, Date and Subject lines")
+            raise Fail(f"{path}: needs From, Date and Subject lines at its "
+                       "head, as git format-patch writes them")
         self.author, self.email = who.groups()
         self.date = fields["Date"]
         self.subject = re.sub(r"^\[[^]]*\] *", "", fields["Subject"])
         parts = re.split(r"^---\n", rest, maxsplit=1, flags=re.M)
         if len(parts) != 2:
-            raise Fail(f"{self.name}: has no '---' line after its message")
+            raise Fail(f"{path}: has no '---' line after its message: put one, "
+                       "its directives go below it")
         self.body = parts[0].strip("\n")
         notes, mark, diff = parts[1].partition("diff --git ")
         self.diff = mark + diff
@@ -173,7 +175,8 @@ def merge_maintainers(text, fragment):
     for title, lines in sections(fragment)[1:]:
         match = [s for s in have if s[0] == title]
         if len(match) != 1:
-            raise Fail(f"MAINTAINERS has no section '{title}'")
+            raise Fail(f"the base's MAINTAINERS has no section '{title}', which "
+                       "that of the repository names: adapt its title")
         body = match[0][1]
         for line in (l for l in lines[1:] if l.strip()):
             if line in body:
@@ -199,7 +202,7 @@ def maintainers_fragment(base, head):
     for title, lines in sections(head):
         if title not in old:
             raise Fail(f"MAINTAINERS: new section '{title}'; only lines of "
-                       "existing sections can be kept")
+                       "existing sections can be kept: add them to one")
         if [l for l in old[title] if l not in lines]:
             raise Fail(f"MAINTAINERS: '{title}' loses lines; only added "
                        "lines can be kept")
@@ -301,7 +304,8 @@ def make_tree(target, pristine, dest, slim):
 
 def commits(tree):
     if git(tree, "rev-list", "--merges", "base..HEAD").strip():
-        raise Fail(f"{tree}: the series must not have merge commits")
+        raise Fail(f"{tree}: the series must not have merge commits: git rebase "
+                   "base")
     return git(tree, "rev-list", "--reverse", "base..HEAD").split()
 
 
@@ -346,7 +350,8 @@ def refresh(target, tree, into):
     """Write the tree's series into the repository INTO."""
     conf = TARGETS[target]
     if git(tree, "rev-parse", "-q", "--verify", "base", check=False)[0]:
-        raise Fail(f"{tree}: tag base is missing: not a tree of 'make tree'")
+        raise Fail(f"{tree}: tag base is missing: not a tree of 'make tree'; "
+                   "TREE=DIR names one")
     fold_edits(tree)
     before = patches(target, into)
     mapping = {i: repo_path(target, i, o) for p in before for i, o in p.new}
@@ -436,7 +441,8 @@ def letters(target, subjects):
             begin, _, text = text.partition("\n")
             begin = begin.removeprefix("Begins with: ")
             if begin not in subjects:
-                raise Fail(f"patches/{target}/{file}: no patch '{begin}'")
+                raise Fail(f"patches/{target}/{file}: no patch has the subject "
+                           f"'{begin}': adapt its second line")
             first = subjects.index(begin)
         found.append((first, match[1] or "", subject, text.strip("\n")))
     found.sort()
@@ -509,7 +515,7 @@ def layout(target):
             path = repo_path(target, inside, outside)
             if path in named:
                 errors.append(f"{path}: named by {named[path]} and "
-                              f"{patch.name}")
+                              f"{patch.name}: keep one New-file line")
             named[path] = patch.name
             if not os.path.isfile(os.path.join(REPO, path)):
                 errors.append(f"{path}: named by {patch.name}, is missing")
@@ -526,7 +532,9 @@ def layout(target):
             os.path.join(d, f) for d, _, fs in os.walk(top) for f in fs]
         for path in (os.path.relpath(f, REPO) for f in found):
             if path not in named:
-                errors.append(f"{path}: no patch in patches/{target} names it")
+                errors.append(f"{path}: no patch in patches/{target} names "
+                              "it: add a New-file line to the one that it "
+                              "belongs to")
     if conf["maintainers"] and os.path.isfile(
             os.path.join(REPO, conf["maintainers"])):
         count = sum(1 for p in patches(target) if p.maintainers)
