@@ -53,12 +53,12 @@ pressure()
 	if [ "$1" = direct ]; then
 		# What QEMU has for itself can go.
 		[ $((has - left)) -lt $((WANT / 2)) ] ||
-			fail "memory was given back that should be pinned"
+			fail "the host got memory that should be pinned"
 		step "the host wanted $WANT MiB of the guest's memory during I/O," \
 			"and got next to nothing: all of it is pinned"
 	else
 		[ $((has - left)) -gt $((WANT * 3 / 4)) ] ||
-			fail "the host can't have the guest's memory back"
+			fail "the host did not get back the guest's memory"
 		step "the host wanted $WANT MiB of the guest's memory during I/O," \
 			"and got them; what was read and written was right"
 	fi

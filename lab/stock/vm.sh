@@ -100,7 +100,7 @@ guest_does()
 {
 	guest "$1" "$2" >"$VM/output" 2>&1 || {
 		sed 's/^/# guest: /' "$VM/output"
-		fail "the guest could not: $2"
+		fail "failed in the guest: $2"
 	}
 }
 
