@@ -101,7 +101,7 @@ scaled()
 built()
 {
 	local last count
-	last=$(tail -n 20 "$1" | tr -d '\r' | grep . | tail -n 1 | cut -c1-100 || true)
+	last=$(tail -n 20 "$1" | tr -d '\r' | grep -vE '^(make|$)' | tail -n 1 | cut -c1-100 || true)
 	count=$(tail -n 20 "$1" | grep -oE '^\[[0-9]+/[0-9]+\]' | tail -n 1 || true)
 	if [ -n "$count" ]; then
 		count=${count//[][]/}
