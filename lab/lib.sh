@@ -237,7 +237,8 @@ renew()
 	"$(realpath "$CACHE")"/*) ;;
 	*)
 		[ ! -e "$dir" ] || [ -e "$dir/.lab" ] || rmdir "$dir" 2>/dev/null ||
-			die "$dir has files that the lab did not make: name an" 				"empty or a new directory"
+			die "$dir has files that the lab did not make: name an" \
+				"empty or a new directory"
 		;;
 	esac
 	rm -rf "$dir"
