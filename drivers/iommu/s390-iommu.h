@@ -12,6 +12,7 @@
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <asm/pci_dma.h>
+#include <linux/s390_iotable.h>
 
 struct s390_shadow;
 struct zpci_dev;
@@ -21,7 +22,8 @@ struct zpci_dev;
  * @domain: what the IOMMU core knows
  * @devices: attached functions, by zpci_dev->iommu_list
  * @ctrs: counters shown in the function's debugfs statistics
- * @dma_table: region-third table that iommu_map() writes
+ * @dma_table: topmost table that iommu_map() writes
+ * @top: level of @dma_table
  * @shadow: who has claimed the domain, or NULL. While it is set, the one
  *	attached function translates with the table of the shadow and @dma_table
  *	is empty. Written under @list_lock; who maps reads it under
@@ -34,6 +36,7 @@ struct s390_domain {
 	struct list_head	devices;
 	struct zpci_iommu_ctrs	ctrs;
 	unsigned long		*dma_table;
+	enum s390_iot_level	top;
 	struct s390_shadow	*shadow;
 	spinlock_t		list_lock;	/* devices, shadow */
 	struct rcu_head		rcu;

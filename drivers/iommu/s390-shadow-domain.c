@@ -53,7 +53,7 @@ static int shadow_domain_refresh(void *host, u64 start, u64 size)
 static void shadow_switch_back(struct zpci_dev *zdev,
 			       struct s390_domain *s390_domain)
 {
-	u64 iota = s390_iot_iota(S390_IOT_RT,
+	u64 iota = s390_iot_iota(s390_domain->top,
 				 virt_to_phys(s390_domain->dma_table));
 
 	/*
@@ -186,7 +186,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 	s390_domain = to_s390_domain(domain);
 	/* A domain in use is not to be disturbed by a claim that must fail */
 	rc = -EBUSY;
-	if (s390_iot_has_mappings(s390_domain->dma_table, S390_IOT_RT))
+	if (s390_iot_has_mappings(s390_domain->dma_table, s390_domain->top))
 		goto fail;
 	rc = shadow_claim(s390_domain, zdev, shadow);
 	if (rc)
@@ -194,7 +194,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 
 	/* Who maps now sees the claim; wait for those who did not */
 	synchronize_srcu(&s390_iommu_map_srcu);
-	if (s390_iot_has_mappings(s390_domain->dma_table, S390_IOT_RT)) {
+	if (s390_iot_has_mappings(s390_domain->dma_table, s390_domain->top)) {
 		rc = -EBUSY;
 		goto fail_unclaim;
 	}

@@ -45,7 +45,7 @@
 #include <linux/rculist.h>
 #include <linux/s390_iommu_shadow.h>
 #include <linux/slab.h>
-#include "kvm-s390.h"
+#include "s390.h"
 #include "pci_ioat.h"
 #include "pci_pins.h"
 #include "trace.h"

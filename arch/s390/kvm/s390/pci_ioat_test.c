@@ -14,7 +14,7 @@
 #include <linux/mman.h>
 #include <linux/mutex.h>
 #include <asm/kvm_zpci.h>
-#include "kvm-s390.h"
+#include "s390.h"
 #include "pci_ioat.h"
 
 struct ioat_fixture {

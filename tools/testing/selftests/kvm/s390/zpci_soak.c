@@ -975,11 +975,11 @@ static void drop_ipc_lock(void)
 static void add_vcpu(void)
 {
 	struct zpci_guest *g = &round.second;
-	vm_vaddr_t mailbox;
+	gva_t mailbox;
 
 	*g = round.m.guest;
 	g->vcpu = vm_vcpu_add(g->vm, 1, zpci_guest_main);
-	mailbox = vm_vaddr_alloc_page(g->vm);
+	mailbox = vm_alloc_page(g->vm);
 	g->mailbox = addr_gva2hva(g->vm, mailbox);
 	vcpu_args_set(g->vcpu, 1, mailbox);
 }

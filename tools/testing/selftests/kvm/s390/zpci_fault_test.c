@@ -222,7 +222,7 @@ TEST_F(zpci_fault, swapped_out)
 	 * A page that can't be swapped out goes to a list of the CPU that tried, and
 	 * no other CPU finds it there.
 	 */
-	kvm_pin_this_task_to_pcpu(sched_getcpu());
+	pin_self_to_cpu(sched_getcpu());
 	ASSERT_EQ(0, set_slot(m, memory));
 	for (i = 0; i < 8; i++) {
 		fill(memory + i * PAGE_SIZE, i);

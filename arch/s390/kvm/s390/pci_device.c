@@ -65,7 +65,7 @@
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
 #include <asm/kvm_zpci.h>
-#include "kvm-s390.h"
+#include "s390.h"
 #include "pci.h"
 #include "pci_device.h"
 #include "pci_ioat.h"

@@ -88,7 +88,7 @@ void zpci_listener_create(struct zpci_listener *l, struct zpci_vm *m)
 {
 	struct sigaction action = { .sa_handler = nothing };
 	struct kvm_vcpu *vcpu;
-	vm_vaddr_t mailbox;
+	gva_t mailbox;
 	u32 id = 0;
 
 	/* The only use of this signal is to interrupt KVM_RUN. */
@@ -100,7 +100,7 @@ void zpci_listener_create(struct zpci_listener *l, struct zpci_vm *m)
 	l->vcpu = vm_vcpu_add(m->guest.vm, id, zpci_listener_main);
 	/* Not to be had while the vCPU runs */
 	l->stats = vcpu_get_stats_fd(l->vcpu);
-	mailbox = vm_vaddr_alloc_page(m->guest.vm);
+	mailbox = vm_alloc_page(m->guest.vm);
 	l->mailbox = addr_gva2hva(m->guest.vm, mailbox);
 	l->mailbox->ibv = ZPCI_VM_IBV;
 	l->mailbox->sb = ZPCI_VM_SB;

@@ -111,7 +111,7 @@ static void add_memory(struct kvm_vm *vm, u32 slot, u64 gpa, u64 size)
 
 static void add_mailbox(struct zpci_guest *g)
 {
-	vm_vaddr_t mailbox = vm_vaddr_alloc_page(g->vm);
+	gva_t mailbox = vm_alloc_page(g->vm);
 
 	g->mailbox = addr_gva2hva(g->vm, mailbox);
 	vcpu_args_set(g->vcpu, 1, mailbox);
