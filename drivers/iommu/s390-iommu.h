@@ -24,6 +24,7 @@ struct zpci_dev;
  * @ctrs: counters shown in the function's debugfs statistics
  * @dma_table: topmost table that iommu_map() writes
  * @top: level of @dma_table
+ * @leaked: a function may still translate with the tables, do not free them
  * @shadow: who has claimed the domain, or NULL. While it is set, the one
  *	attached function translates with the table of the shadow and @dma_table
  *	is empty. Written under @list_lock; who maps reads it under
@@ -37,6 +38,7 @@ struct s390_domain {
 	struct zpci_iommu_ctrs	ctrs;
 	unsigned long		*dma_table;
 	enum s390_iot_level	top;
+	bool			leaked;
 	struct s390_shadow	*shadow;
 	spinlock_t		list_lock;	/* devices, shadow */
 	struct rcu_head		rcu;

@@ -49,18 +49,22 @@ static int shadow_domain_refresh(void *host, u64 start, u64 size)
 	return zpci_refresh_dma_table(zdev, shadow->iota, start, size);
 }
 
-/* Give the function the table of its domain again */
-static void shadow_switch_back(struct zpci_dev *zdev,
+/*
+ * Give the function the table of its domain again. Return false if it may still
+ * reach the table of the shadow.
+ */
+static bool shadow_switch_back(struct zpci_dev *zdev,
 			       struct s390_domain *s390_domain)
 {
 	u64 iota = s390_iot_iota(s390_domain->top,
 				 virt_to_phys(s390_domain->dma_table));
 
 	/*
-	 * If the function does not accept it, because it is disabled or in error,
-	 * it has no table at all. That is as good, and a reset gives it this one.
+	 * Any other error leaves it without a table: it is disabled, in error
+	 * state or gone. A reset registers this one.
 	 */
-	zpci_set_dma_table(zdev, iota, zdev->start_dma, zdev->end_dma);
+	return zpci_set_dma_table(zdev, iota, zdev->start_dma,
+				  zdev->end_dma) != -EBUSY;
 }
 
 static int shadow_claim(struct s390_domain *s390_domain, struct zpci_dev *zdev,
@@ -103,7 +107,12 @@ static void shadow_release_domain(struct s390_shadow *shadow)
 	s390_domain = shadow->domain;
 	if (!s390_domain)
 		return;
-	shadow_switch_back(zdev, s390_domain);
+	/* Leak what the function may still reach */
+	if (s390_domain->leaked || !shadow_switch_back(zdev, s390_domain)) {
+		s390_domain->leaked = true;
+		kref_get(&shadow->ref);
+		return;
+	}
 	s390_shadow_engine_teardown(shadow);
 	shadow->domain = NULL;
 	shadow_unclaim(s390_domain);
@@ -244,7 +253,7 @@ EXPORT_SYMBOL_GPL(s390_shadow_destroy);
  * Called by the driver after the function's I/O address translation was
  * unregistered and zdev->dma_iota cleared: it can't reach any table. If the
  * domain is claimed, the shadow gives back everything and is but an empty shell
- * from now on.
+ * from now on. If the function may still reach the shadow's table, all is leaked.
  *
  * Context: process; sleeps. attach_lock of the function and group->mutex of
  * the IOMMU core are held. Waits for refreshes in progress, which may wait for
@@ -254,7 +263,7 @@ void s390_shadow_domain_detached(struct s390_domain *s390_domain)
 {
 	struct s390_shadow *shadow = s390_domain->shadow;
 
-	if (!shadow)
+	if (!shadow || s390_domain->leaked)
 		return;
 	s390_shadow_engine_teardown(shadow);
 	shadow->domain = NULL;
