@@ -21,7 +21,7 @@ help:
 	@echo 'make tree      the patched source as a git tree     (T=linux|qemu, FORCE=1)'
 	@echo 'make refresh   edits and commits in that tree come back into'
 	@echo '               the repository                       (T=, TREE=DIR)'
-	@echo 'make series    mail-ready patches with cover letter (T=, OUT=DIR)'
+	@echo 'make series    mail-ready patches, a directory a series  (T=, OUT=DIR)'
 	@echo 'make clean     remove builds and results, keep downloads'
 	@echo 'make distclean remove the whole cache                (FORCE=1)'
 	@echo

@@ -11,12 +11,20 @@ does not look, stand its directives:
   Maintainers: FRAGMENT           this patch also merges the lines of FRAGMENT
                                   into the sections of the tree's MAINTAINERS
 
+patches/TARGET/cover-NAME.txt is the cover letter of a series that is sent by
+itself.  Its first line is the subject.  Then come lines, and after an empty one
+the text:
+
+  Begins with: SUBJECT            the series' first patch
+  Needs: NAME...                  the series before it on which it applies, or
+                                  "nothing"; all of them without this line
+
 A whole file is kept as it is after the last patch. Where a later patch has hunks
 for it, the commit that adds the file takes it as it was before them.
 
   series.py tree    TARGET PRISTINE DEST   git tree: base + one commit a patch
   series.py overlay TARGET PRISTINE DEST   the same, but only touched files
-  series.py mail    TARGET TREE OUT        mail-ready patches, cover letter
+  series.py mail    TARGET TREE OUT        mail-ready patches, cover letters
   series.py refresh TARGET TREE [INTO]     commits and edits of TREE come back
   series.py layout  TARGET                 is every whole file named just once?
   series.py files   TARGET changed|new     the tree's paths that are touched
@@ -55,9 +63,10 @@ class Fail(Exception):
 def git(tree, *args, check=True, data=None, env=None):
     """Run git without the user's configuration, which must not leak in."""
     full = dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null",
-                GIT_CONFIG_NOSYSTEM="1", LC_ALL="C", TZ="UTC", **(env or {}))
+                GIT_CONFIG_NOSYSTEM="1", LC_ALL="C", TZ="UTC")
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         full.pop(name, None)
+    full.update(env or {})
     run = subprocess.run(["git", "-C", tree, "-c", "core.quotePath=false",
                           "-c", "gc.auto=0", "-c", "safe.directory=*", *args],
                          input=data, stdout=subprocess.PIPE,
@@ -425,41 +434,116 @@ def refresh(target, tree, into):
     print(f"{len(out)} patches, {len(keep)} whole files")
 
 
-def letters(target, subjects):
-    """(first patch, name, subject, text) of each series that a target's patches
-    make up, in order.  cover.txt begins with the first patch; of another series
-    cover-NAME.txt is the letter, its second line says with which."""
-    folder = os.path.join(REPO, "patches", target)
-    found = []
-    for file in sorted(os.listdir(folder)):
-        match = re.match(r"cover(?:-(\w+))?\.txt$", file)
-        if not match:
-            continue
-        subject, _, text = read(os.path.join(folder, file)).partition("\n")
-        first = 0
-        if match[1]:
-            begin, _, text = text.partition("\n")
-            begin = begin.removeprefix("Begins with: ")
-            if begin not in subjects:
-                raise Fail(f"patches/{target}/{file}: no patch has the subject "
-                           f"'{begin}': adapt its second line")
-            first = subjects.index(begin)
-        found.append((first, match[1] or "", subject, text.strip("\n")))
-    found.sort()
-    if not found or found[0][1]:
-        raise Fail(f"patches/{target}/cover.txt is missing: its first line "
-                   "is the cover letter's subject, the rest its text")
+class Series:
+    """A series that is sent by itself: patches/TARGET/cover-NAME.txt."""
+
+    def __init__(self, target, file, subjects):
+        self.name = re.match(r"cover-([\w-]+)\.txt$", file)[1]
+        self.path = f"patches/{target}/{file}"
+        head, _, self.text = read(os.path.join(REPO, self.path)).strip(
+            "\n").partition("\n\n")
+        self.subject, *lines = head.splitlines()
+        fields = dict(re.findall(r"^([\w ]+): *(.*)$", "\n".join(lines), re.M))
+        begin = fields.get("Begins with")
+        if begin not in subjects:
+            raise Fail(f"{self.path}: no patch has the subject '{begin}': adapt "
+                       "its line 'Begins with:'")
+        self.first = subjects.index(begin)
+        self.last = self.first
+        # None means all series before this one.
+        self.needs = fields.get("Needs")
+
+    def resolve_needs(self, others):
+        """Set what it needs: the names of others of those before it."""
+        before = [s.name for s in others if s.first < self.first]
+        if self.needs is None:
+            self.needs = before
+        else:
+            self.needs = [n for n in self.needs.split() if n != "nothing"]
+        for name in self.needs:
+            if name not in before:
+                raise Fail(f"{self.path}: Needs: {name}: no series before it "
+                           "has that name")
+
+
+def all_series(target, subjects):
+    """The series that a target's patches make up, in order."""
+    names = sorted(os.listdir(os.path.join(REPO, "patches", target)))
+    found = [Series(target, n, subjects) for n in names
+             if re.match(r"cover-[\w-]+\.txt$", n)]
+    found.sort(key=lambda s: s.first)
+    if not found or found[0].first:
+        raise Fail(f"patches/{target}: no cover-NAME.txt begins with the first "
+                   f"patch, '{subjects[0]}': write one; its first line is the "
+                   "cover letter's subject, the second 'Begins with: ' and that "
+                   "patch's subject, the text comes after an empty line")
+    for series, after in zip(found, [*found[1:], None]):
+        series.last = (after.first if after else len(subjects)) - 1
+        if series.last < series.first:
+            raise Fail(f"{series.path} and {after.path} begin with the same patch")
+        series.resolve_needs(found)
     return found
+
+
+class Stacks:
+    """Commits of a tree, with series left out that others don't need."""
+
+    def __init__(self, tree, ids, series):
+        self.tree = tree
+        self.ids = ids
+        self.series = series
+        self.made = {(): "base"}
+
+    def below(self, series):
+        """All that a series needs, and what that needs."""
+        names = set(series.needs)
+        for other in reversed(self.series):
+            if other.name in names:
+                names.update(other.needs)
+        return tuple(s for s in self.series if s.name in names)
+
+    def head(self, stack):
+        """The last commit of these series, one on the other on the base."""
+        if stack not in self.made:
+            if list(stack) == self.series[:len(stack)]:
+                self.made[stack] = self.ids[stack[-1].last]
+            else:
+                self.made[stack] = self.pick(self.head(stack[:-1]), stack)
+        return self.made[stack]
+
+    def pick(self, commit_id, stack):
+        series = stack[-1]
+        index = {"GIT_INDEX_FILE": os.path.join(self.tree, ".git/stack-index")}
+        git(self.tree, "read-tree", commit_id, env=index)
+        for sha in self.ids[series.first:series.last + 1]:
+            diff = git(self.tree, "diff-tree", "-p", "--binary", "--full-index",
+                       sha + "^", sha).encode("utf-8", "surrogateescape")
+            code, log = git(self.tree, "apply", "--cached", "--whitespace=nowarn",
+                            "--allow-empty", "-", check=False, data=diff, env=index)
+            if code:
+                subject = git(self.tree, "log", "-1", "--format=%s", sha).strip()
+                on = "".join(f", {s.name}" for s in stack[:-1])
+                raise Fail(f"{series.path}: '{subject}' does not apply on the base"
+                           f"{on} alone: name the series that it needs in a line "
+                           f"'Needs: NAME...', or reorder the patches\n{log}")
+            made = git(self.tree, "write-tree", env=index).strip()
+            text = git(self.tree, "cat-file", "commit", sha)
+            text = re.sub(r"^tree .*\nparent .*", f"tree {made}\nparent " + git(
+                self.tree, "rev-parse", commit_id).strip(), text, count=1)
+            commit_id = git(self.tree, "hash-object", "-t", "commit", "-w",
+                            "--stdin", data=text.encode(
+                                "utf-8", "surrogateescape")).strip()
+        return commit_id
 
 
 def remove_mail(out):
     """Remove what mail() made in OUT; whatever else is there is not ours."""
-    letter = os.path.join(out, "0000-cover-letter.patch")
     files = [os.path.join(d, f) for d, _, fs in os.walk(out) for f in fs]
     other = [f for f in files if not re.match(r"\d{4}-.*\.patch$",
                                               os.path.basename(f))]
-    if files and not other and not (os.path.isfile(letter) and
-                                    "\nApplies to: Debian " in read(letter)):
+    if files and not other and not any(
+            os.path.basename(f) == "0000-cover-letter.patch"
+            and "\nApplies to: Debian " in read(f) for f in files):
         other = files
     if other:
         raise Fail(f"{out} has files that 'make series' did not make, such as "
@@ -477,32 +561,30 @@ def mail(target, tree, out):
     ids, subjects = zip(*(line.split(" ", 1) for line in git(
         tree, "log", "--reverse", "--format=%H %s",
         "base..HEAD").splitlines()))
-    series = letters(target, subjects)
+    series = all_series(target, subjects)
+    stacks = Stacks(tree, ids, series)
     name, email = git(tree, "log", "-1",
                       "--format=%an%n%ae").strip().split("\n")
     prefix = os.environ.get("SUBJECT_PREFIX", info.get("prefix", "PATCH"))
-    after = git(tree, "log", "-1", "--format=%s", "base").strip()
-    start = "base"
-    for number, (_, title, subject, text) in enumerate(series):
-        last = (series[number + 1][0] if number + 1 < len(series)
-                else len(ids)) - 1
-        folder = os.path.abspath(os.path.join(out, title))
-        os.makedirs(folder, exist_ok=True)
+    base = git(tree, "log", "-1", "--format=%s", "base").strip()
+    for number, one in enumerate(series, 1):
+        below = stacks.below(one)
+        folder = os.path.abspath(os.path.join(out, f"{number}-{one.name}"))
+        os.makedirs(folder)
         git(tree, "format-patch", "-q", "--cover-letter", "--no-renames", "-n",
             "--no-signature", "--abbrev=12", "--zero-commit",
             "--thread=shallow", f"--subject-prefix={prefix}", "-o", folder,
-            f"{start}..{ids[last]}",
+            f"{stacks.head(below)}..{stacks.head((*below, one))}",
             env={"GIT_COMMITTER_NAME": name, "GIT_COMMITTER_EMAIL": email,
                  "GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email})
         letter = os.path.join(folder, "0000-cover-letter.patch")
-        write(letter, read(letter).replace("*** SUBJECT HERE ***", subject)
+        applies = [f"Applies to: {base}",
+                   *(f"and the series: {other.subject}" for other in below)]
+        write(letter, read(letter).replace("*** SUBJECT HERE ***", one.subject)
               .replace("*** BLURB HERE ***",
-                       f"{text}\n\nApplies to: {after}"))
+                       one.text + "\n\n" + "\n".join(applies)))
         for file in sorted(os.listdir(folder)):
-            if file.endswith(".patch"):
-                print(os.path.join(folder, file))
-        start = ids[last]
-        after = f"the series \"{subject}\""
+            print(os.path.join(folder, file))
 
 
 def layout(target):
