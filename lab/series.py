@@ -19,6 +19,10 @@ the text:
   Needs: NAME...                  the series before it on which it applies, or
                                   "nothing"; all of them without this line
 
+On a base whose version lab/base/TARGET does not list, a patch that does not
+apply is merged: 3-way with the files of a listed version, if its source can be
+had, else each hunk with the lines around it.
+
 A whole file is kept as it is after the last patch. Where a later patch has hunks
 for it, the commit that adds the file takes it as it was before them.
 
@@ -35,6 +39,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -99,6 +104,36 @@ def base_info(target):
     return info
 
 
+class Base:
+    """The source that the patches go on, by the name of its directory."""
+
+    def __init__(self, target, pristine):
+        info = base_info(target)
+        name = os.path.basename(os.path.realpath(pristine))
+        self.target = target
+        self.version = name.removeprefix(target + "-")
+        self.listed = info["versions"].split()
+        self.known = False
+        for version in self.listed:
+            # As lab/fetch names the directory.
+            if re.sub("[:/]", "_", version) == self.version:
+                self.version, self.known = version, True
+        self.name = f"{info['package'].split()[0]} {self.version}"
+
+    def listed_source(self):
+        """The directory of a version that is listed, if it can be had."""
+        env = {k: v for k, v in os.environ.items()
+               if k != f"{self.target.upper()}_SOURCE"}
+        for version in self.listed:
+            env[f"{self.target.upper()}_VERSION"] = version
+            run = subprocess.run([os.path.join(REPO, "lab/fetch"), self.target],
+                                 env=env, stdout=subprocess.PIPE,
+                                 stderr=subprocess.DEVNULL, check=False)
+            if run.returncode == 0:
+                return run.stdout.decode().strip()
+        return None
+
+
 class Patch:
     """One file of patches/TARGET."""
 
@@ -138,6 +173,11 @@ class Patch:
     def touches(self):
         """Paths of existing files that the diff needs."""
         return [old for old in re.findall(r"^--- a/(.*?)\t?$", self.diff, re.M)]
+
+    def paths(self):
+        """All paths that the diff names."""
+        return sorted(set(re.findall(r"^(?:---|\+\+\+) [ab]/(.*?)\t?$",
+                                     self.diff, re.M)))
 
     def apply(self, tree, *args):
         """Have git apply the diff: 0 if that went well, and what git says."""
@@ -253,9 +293,75 @@ def add_whole(target, tree, inside, outside, later):
     git(tree, "add", "-f", inside)
 
 
+class Merger:
+    """Merges patches into a base that has changed since they were made."""
+
+    def __init__(self, base, tree):
+        self.base = base
+        self.tree = tree
+        self.merged = []
+        # Does the tree have the files that the patches were made for? None: unknown.
+        self.blobs = None
+
+    def get_blobs(self):
+        """Fetch all states of the files in a tree on a listed version."""
+        print(f"{self.base.target}: looking for the source of "
+              f"{' or '.join(self.base.listed)}, for a 3-way merge",
+              file=sys.stderr)
+        source = self.base.listed_source()
+        self.blobs = False
+        if source:
+            with tempfile.TemporaryDirectory(dir=os.path.dirname(self.tree)) as work:
+                other = os.path.join(work, "tree")
+                try:
+                    make_tree(self.base.target, source, other, slim=True)
+                except Fail:
+                    return
+                git(self.tree, "fetch", "-q", "--no-tags", other, "HEAD")
+            self.blobs = True
+
+    def merge(self, patch, log):
+        """Have the patch in the index; LOG says why it does not apply as it is."""
+        if self.blobs is None:
+            self.get_blobs()
+        if self.blobs:
+            code, log = patch.apply(self.tree, "--3way")
+            files = git(self.tree, "diff", "--name-only", "--diff-filter=U").split()
+        else:
+            # Without the file that the patch was made for, the hunk's own lines
+            # stand for it.
+            run = subprocess.run(
+                ["patch", "-p1", "--merge=diff3", "--no-backup-if-mismatch",
+                 "--force", "--reject-file=-", "-d", self.tree],
+                input=patch.diff.encode("utf-8", "surrogateescape"),
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            code, log = run.returncode, run.stdout.decode(errors="replace")
+            files = re.findall(r"^patching file (.*)\n(?:Hunk .*\n)*?Hunk .*NOT MERGED",
+                               log, re.M)
+            if not code:
+                git(self.tree, "add", "-A", "-f", "--", *patch.paths())
+        if code:
+            where = (f" in {' '.join(files)}: {self.tree} has it, resolve it there"
+                     " and put what 'git diff HEAD' says into the patch"
+                     if files else ": adapt it")
+            raise Fail(
+                f"{os.path.relpath(patch.path, REPO)} conflicts with "
+                f"{self.base.name}{where}. Or take a version known to work, "
+                f"{' or '.join(self.base.listed)}.\n{self.said()}{log}")
+        same = not git(self.tree, "diff", "--cached", "--name-only")
+        self.merged.append(patch.name[:4] + (" (is in the base)" if same else ""))
+
+    def said(self):
+        if not self.merged:
+            return ""
+        return (f"{self.base.name} is not known to work: patches merged "
+                f"{'3-way' if self.blobs else 'by context'}: "
+                f"{', '.join(self.merged)}\n")
+
+
 def make_tree(target, pristine, dest, slim):
     """A git tree at DEST: tag base, then one commit for each patch."""
-    info = base_info(target)
+    base = Base(target, pristine)
     series = patches(target)
     made = dest + ".new"
     shutil.rmtree(made, ignore_errors=True)
@@ -275,18 +381,19 @@ def make_tree(target, pristine, dest, slim):
                        check=True)
     git(made, "init", "-q", "-b", "series")
     git(made, "add", "-A", "-f", ".")
-    commit(made, BASE_IDENT, f"Debian {info['package']} "
-           + os.environ.get("BASE_VERSION", info["versions"].split()[0]) + "\n")
+    commit(made, BASE_IDENT, f"Debian {base.name}\n")
     git(made, "tag", "base")
+    merger = Merger(base, made)
     for number, patch in enumerate(series, 1):
         if patch.diff:
             code, log = patch.apply(made, "--index")
-            if code:
+            if code and base.known:
                 raise Fail(
                     f"{os.path.relpath(patch.path, REPO)} does not apply to "
-                    f"{info['package']} "
-                    f"{os.environ.get('BASE_VERSION', '')}.\n"
-                    f"Versions known to work: {info['versions']}\n{log}")
+                    f"{base.name}.\n"
+                    f"Versions known to work: {' '.join(base.listed)}\n{log}")
+            if code:
+                merger.merge(patch, log)
         for inside, outside in patch.new:
             source = os.path.join(REPO, repo_path(target, inside, outside))
             if not os.path.isfile(source):
@@ -303,6 +410,8 @@ def make_tree(target, pristine, dest, slim):
                 read(path), read(os.path.join(REPO, patch.maintainers))))
             git(made, "add", "MAINTAINERS")
         commit(made, (patch.author, patch.email, patch.date), patch.message())
+    if merger.merged:
+        print(merger.said().strip(), file=sys.stderr)
     old = dest + ".old"
     shutil.rmtree(old, ignore_errors=True)
     if os.path.lexists(dest):
