@@ -359,6 +359,62 @@ class Merger:
                 f"{', '.join(self.merged)}\n")
 
 
+# Where a number of ours may be one that the base has taken for something else.
+NUMBERS = {
+    "include/uapi/linux/kvm.h": ("KVM_CAP_", "KVM_DEV_TYPE_"),
+    "include/uapi/linux/vfio.h": ("VFIO_DEVICE_FEATURE_",
+                                  "VFIO_DEVICE_INFO_CAP_"),
+}
+
+
+def numbers(text, prefix):
+    """{name: number} of a header's macros and enumerators with that prefix."""
+    found = {}
+    for name, value in re.findall(
+            rf"^#[ \t]*define[ \t]+({prefix}\w+)[ \t]+\(?(\d+)\)?[ \t]*(?:/\*.*)?$",
+            text, re.M):
+        found[name] = int(value)
+    for body in re.findall(r"^enum\b[^{;]*\{(.*?)^\}", text, re.M | re.S):
+        last = -1
+        for name, value in re.findall(r"^[ \t]*([A-Z]\w*)(?:[ \t]*=[ \t]*(\w+))?"
+                                      r"[ \t]*,?[ \t]*(?:/\*.*)?$", body, re.M):
+            last = (last + 1 if not value else int(value, 0)
+                    if value[0].isdigit() else found.get(value, last + 1))
+            if name.startswith(prefix) and not name.endswith("_MAX"):
+                found[name] = last
+    return found
+
+
+def check_numbers(base, pristine, series, tree=None):
+    """Fail if the base has a number that the series defines for something else,
+    or, in the TREE with the series, if QEMU's patches have another number."""
+    qemu = "".join(p.diff for p in patches("qemu"))
+    added = "\n".join(re.findall(r"^\+(?!\+\+)(.*)", "".join(
+        p.diff for p in series), re.M))
+    for path, prefixes in NUMBERS.items():
+        if not os.path.isfile(os.path.join(pristine, path)):
+            continue
+        for prefix in prefixes:
+            taken = numbers(read(os.path.join(pristine, path)), prefix)
+            if tree and os.path.isfile(os.path.join(tree, path)):
+                ours = numbers(read(os.path.join(tree, path)), prefix)
+            else:
+                ours = numbers(added, prefix)
+            ours = {n: v for n, v in ours.items() if n not in taken}
+            for name, value in ours.items():
+                others = [n for n, v in taken.items() if v == value]
+                if others:
+                    free = max([*taken.values(), *ours.values()]) + 1
+                    raise Fail(f"{path}: {name} is {value}, and so is "
+                               f"{others[0]} of {base.name}: take another number, "
+                               f"such as {free}, here and in patches/qemu")
+                match = re.search(rf"^\+(?:#define)?\s+{name}[\s=]+(\d+)\b", qemu,
+                                  re.M)
+                if tree and match and int(match[1]) != value:
+                    raise Fail(f"{path}: {name} is {value} on {base.name}, but "
+                               f"{match[1]} in patches/qemu: make them the same")
+
+
 def make_tree(target, pristine, dest, slim):
     """A git tree at DEST: tag base, then one commit for each patch."""
     base = Base(target, pristine)
@@ -379,6 +435,8 @@ def make_tree(target, pristine, dest, slim):
     else:
         subprocess.run(["cp", "-a", "--reflink=auto", pristine, made],
                        check=True)
+    if target == "linux":
+        check_numbers(base, pristine, series)
     git(made, "init", "-q", "-b", "series")
     git(made, "add", "-A", "-f", ".")
     commit(made, BASE_IDENT, f"Debian {base.name}\n")
@@ -410,6 +468,8 @@ def make_tree(target, pristine, dest, slim):
                 read(path), read(os.path.join(REPO, patch.maintainers))))
             git(made, "add", "MAINTAINERS")
         commit(made, (patch.author, patch.email, patch.date), patch.message())
+    if target == "linux":
+        check_numbers(base, pristine, series, made)
     if merger.merged:
         print(merger.said().strip(), file=sys.stderr)
     old = dest + ".old"
