@@ -251,11 +251,14 @@ int check_refresh(u64 first, u64 last, bool resume)
 	struct segments s = {}, empty = {};
 	struct before b;
 	unsigned int i, px;
-	u64 root;
+	u64 root, reads;
 	int rc, top;
 
 	if (!engine_alive()) {
+		reads = guest_stats.reads;
 		rc = engine_refresh(first, last, resume);
+		expect(guest_stats.reads == reads,
+		       "a refresh of a dead shadow reads");
 		expect(rc == -ENODEV || rc == -ENOMEM || rc == -EINTR,
 		       "a refresh of a dead shadow returns %d", rc);
 		return rc;

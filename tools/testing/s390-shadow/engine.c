@@ -63,6 +63,7 @@ bool engine_try_create(int host_top)
 
 	expect(!engine_init(), "s390_iot_init");
 	expect(!shadow, "the test has a shadow already");
+	guest_ended = false;
 	shadow = s390_shadow_engine_create(&cfg, host_top, &guest_ops, &world,
 					   &host_ops, &world, world.refresh_new,
 					   1);
@@ -132,24 +133,34 @@ int engine_refresh(u64 first, u64 last, bool resume)
 
 void engine_withdraw(u64 gaddr, u64 last)
 {
+	fault_no_alloc = true;
 	s390_shadow_withdraw(shadow, gaddr, last);
+	fault_no_alloc = false;
 	expect(!shim_locks_held(), "a withdrawal came back with locks held");
 }
 
 void engine_teardown_now(void)
 {
+	fault_no_alloc = true;
 	s390_shadow_engine_teardown(shadow);
+	fault_no_alloc = false;
 }
 
 void engine_teardown(void)
 {
 	struct s390_shadow *s = shadow;
+	struct s390_shadow_stats stats;
 
 	if (!s)
 		return;
-	s390_shadow_engine_teardown(s);
+	engine_teardown_now();
 	/* Once more: it may come from two sides */
-	s390_shadow_engine_teardown(s);
+	engine_teardown_now();
+	expect(guest_ended, "torn down, but not ended");
+	s390_shadow_stats(s, &stats);
+	expect(stats.mapped == stats.unmapped,
+	       "statistics: %llu mapped, but %llu unmapped", stats.mapped,
+	       stats.unmapped);
 	expect(!shim_locks_held(), "the teardown came back with locks held");
 	__atomic_store_n(&shadow, NULL, __ATOMIC_SEQ_CST);
 	s390_shadow_put(s);
@@ -175,11 +186,16 @@ u64 engine_pinned(void)
 	return stats.pinned;
 }
 
+void engine_stats(struct s390_shadow_stats *stats)
+{
+	s390_shadow_stats(shadow, stats);
+}
+
 u64 engine_tables(void)
 {
 	struct s390_shadow_stats stats;
 
-	s390_shadow_stats(shadow, &stats);
+	engine_stats(&stats);
 	return stats.tables;
 }
 

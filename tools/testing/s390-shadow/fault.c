@@ -13,6 +13,7 @@ const char *const fault_names[NR_FAULTS] = {
 #define SET(var, value)	__atomic_store_n(&(var), value, __ATOMIC_RELAXED)
 
 u64 fault_table_limit;
+__thread bool fault_no_alloc;
 
 static u64 calls[NR_FAULTS];
 static enum fault armed;
@@ -120,6 +121,7 @@ bool shim_may_alloc(enum shim_alloc kind, gfp_t gfp)
 		[SHIM_PT] = FAULT_TABLE,
 	};
 
+	expect(!fault_no_alloc, "an allocation where none may be made");
 	/* Tables of the shadow are charged to the memory cgroup */
 	expect((kind != SHIM_PAGE && kind != SHIM_TABLE) || gfp & __GFP_ACCOUNT,
 	       "a table that is not charged to the memory cgroup");

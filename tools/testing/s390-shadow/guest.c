@@ -24,6 +24,7 @@ struct guest_slot guest_slots[MAX_SLOTS];
 u64 guest_charge_limit;
 bool guest_pins_less;
 bool guest_concurrent;
+bool guest_ended;
 u64 guest_watched;
 unsigned int guest_watched_reads[2];
 void (*guest_torn_hook)(void);
@@ -168,6 +169,17 @@ u64 guest_charged(void)
 unsigned int guest_pins(unsigned int frame, bool write)
 {
 	return look(frames[frame].pins[write]);
+}
+
+u64 guest_slot_pinned(unsigned int slot)
+{
+	struct guest_slot *s = &guest_slots[slot];
+	unsigned int i;
+	u64 nr = 0;
+
+	for (i = s->base; i < s->base + s->nr; i++)
+		nr += guest_pins(i, false) + guest_pins(i, true);
+	return nr;
 }
 
 void guest_check_slot_free(unsigned int slot)
@@ -338,6 +350,8 @@ static void op_end(void *guest)
 {
 	expect(guest == &world, "end: not this guest");
 	expect(!look(pinned), "ended, and %llu frames are pinned", look(pinned));
+	expect(!guest_ended, "ended twice");
+	guest_ended = true;
 }
 
 static int op_charge(void *guest, unsigned long nr)

@@ -69,6 +69,7 @@ extern struct guest_slot guest_slots[MAX_SLOTS];
 extern u64 guest_charge_limit;
 extern bool guest_pins_less;	/* a pin may take fewer frames than asked for */
 extern bool guest_concurrent;	/* sums are not exact while threads are about */
+extern bool guest_ended;	/* the end operation was called */
 
 extern u64 guest_watched;	/* address of an entry whose reads are counted */
 extern unsigned int guest_watched_reads[2];	/* [1]: fetched as a whole */
@@ -90,6 +91,7 @@ void guest_set_pinnable(u64 gaddr, bool pinnable);
 bool guest_load(u64 gaddr, u64 *entry);
 void guest_store(u64 gaddr, u64 entry);
 u64 guest_pinned(void);		/* pins, a frame counts each time */
+u64 guest_slot_pinned(unsigned int slot);
 u64 guest_charged(void);
 unsigned int guest_pins(unsigned int frame, bool write);
 void guest_check_slot_free(unsigned int slot);
@@ -111,6 +113,7 @@ enum fault {
 
 extern const char *const fault_names[NR_FAULTS];
 extern u64 fault_table_limit;	/* pages of tables that can be had */
+extern __thread bool fault_no_alloc;	/* an allocation is a failure */
 
 void fault_reset(void);
 void fault_arm(enum fault fault, u64 nth, u64 count, int rc);
@@ -167,6 +170,7 @@ void oracle_host_segments(u64 root, int top, struct segments *s);
 
 /* engine.c */
 struct engine_walk;
+struct s390_shadow_stats;
 
 int engine_init(void);
 int engine_config_check(u64 iota, u64 pba, u64 pal);
@@ -184,6 +188,7 @@ void engine_teardown(void);
 void engine_teardown_now(void);	/* and keep it, for other threads */
 u64 engine_root(int *top);
 u64 engine_pinned(void);	/* as the statistics have it */
+void engine_stats(struct s390_shadow_stats *stats);
 u64 engine_tables(void);
 u64 engine_limbo_batches(void);
 void engine_free_idle(void);

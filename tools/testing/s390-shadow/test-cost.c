@@ -80,6 +80,79 @@ static void sparse(void)
 	}
 }
 
+/* Map a page at each end of the aperture, each through tables of its own */
+static void both_ends(void)
+{
+	int top = PT, level;
+	unsigned int nr;
+	u64 most;
+
+	while (world_next_top(&top)) {
+		world_init(top, true);
+		for (nr = 0; nr < 2; nr++) {
+			u64 iova = nr ? world.pal - 0xfff : world.pba;
+
+			for (level = top; level > PT; level--)
+				guest_store(world_table(level, level < top ? nr : 0) +
+					    8 * world_index(level, iova),
+					    world_entry(level,
+							world_table(level - 1, nr)));
+			world_map(iova, nr, WORLD_DATA, false);
+		}
+		world_create();
+		expect(!world_refresh_all() && guest_pinned() == 2, "both ends");
+
+		memset(&guest_stats, 0, sizeof(guest_stats));
+		function_refreshes = 0;
+		refresh_counted(world.pba, world.pal);
+		expect(!guest_stats.pin_calls && !function_refreshes,
+		       "nothing changed, but %llu pins and %llu host refreshes",
+		       guest_stats.pin_calls, function_refreshes);
+		/*
+		 * The topmost table and one of each level below at either end,
+		 * each read in two parts at most; and the entries that lead to
+		 * the two segments, once to find and once to refresh them.
+		 */
+		most = (2 * top - 1) * 2 + 2 * 2 * top + 2 * 2;
+		expect(guest_stats.reads <= most,
+		       "a page at each end, level %d: %llu reads, not %llu", top,
+		       guest_stats.reads, most);
+
+		guest_store(world_table(top, 0) + 8 * 2047, 0x20);
+		expect(!world_refresh_all() && guest_pinned() == 1, "one end");
+		world_end();
+	}
+}
+
+/* Walk 8192 segments with empty page tables: what one call does is bounded */
+static void long_walk(void)
+{
+	struct engine_walk *walk;
+	unsigned int i, calls;
+	int rc = -EAGAIN;
+	u64 before;
+
+	world_init(RT, true);
+	world.pal = 0x1ffffffffULL;
+	for (i = 0; i < 2048; i++) {
+		guest_store(world_table(RT, 0) + 8 * i,
+			    world_entry(RT, world_table(ST, 0)));
+		guest_store(world_table(ST, 0) + 8 * i,
+			    world_entry(ST, world_table(PT, 0)));
+	}
+	world_create();
+	walk = engine_walk_start(world.pba, world.pal);
+	for (calls = 0; rc == -EAGAIN && calls < 16; calls++) {
+		before = guest_stats.reads;
+		rc = engine_refresh_once(walk);
+		expect(guest_stats.reads - before <= 4 * 2048,
+		       "one call reads %llu times", guest_stats.reads - before);
+	}
+	engine_walk_end(walk);
+	expect(!rc && calls > 3, "%d after %u calls", rc, calls);
+	world_end();
+}
+
 /* Each empty table costs as much as its entries */
 static void empty_tables(void)
 {
@@ -174,21 +247,27 @@ static void changes(void)
 static void refresh_width(void)
 {
 	u64 iova = 0x40300000;
+	int again;
 
-	world_init(RT, false);
+	world_init(RT, true);
 	world_link(iova, 0);
 	world_map(iova, 0, WORLD_DATA, false);
 	world_map(iova + 0x7000, 0, WORLD_DATA + 0x7000, false);
 	world_create();
 	world_refresh_all();
-	world_unmap(iova + 0x7000, 0);
-	function_refreshes = 0;
-	world_refresh_all();
-	expect(function_refreshes == 1 &&
-	       function_refresh_first == iova + 0x7000 &&
-	       function_refresh_last == iova + 0x7fff,
-	       "host refresh of 0x%llx to 0x%llx for one page",
-	       function_refresh_first, function_refresh_last);
+	for (again = 0; again < 2; again++) {
+		if (again)
+			world_map(iova + 0x7000, 0, WORLD_DATA, false);
+		else
+			world_unmap(iova + 0x7000, 0);
+		function_refreshes = 0;
+		world_refresh_all();
+		expect(function_refreshes == 1 &&
+		       function_refresh_first == iova + 0x7000 &&
+		       function_refresh_last == iova + 0x7fff,
+		       "host refresh of 0x%llx to 0x%llx for one page",
+		       function_refresh_first, function_refresh_last);
+	}
 	world_end();
 }
 
@@ -212,6 +291,8 @@ static void runs(void)
 
 const struct test cost_tests[] = {
 	{ "cost/sparse", sparse },
+	{ "cost/both-ends", both_ends },
+	{ "cost/long-walk", long_walk },
 	{ "cost/empty-tables", empty_tables },
 	{ "cost/changes", changes },
 	{ "cost/refresh-width", refresh_width },

@@ -5,6 +5,8 @@
  * finds one; memory slots go away; the end may come at any time
  */
 
+#include <linux/s390_iommu_shadow.h>
+
 #include "harness.h"
 
 #define IOVA	0x7fe00000ULL
@@ -211,8 +213,9 @@ static void signals(void)
 static void withdraw(void)
 {
 	static const enum fault faults[] = { FAULT_NONE, FAULT_REFRESH };
-	int top = PT, rc;
 	unsigned int f, n, slot;
+	u64 pinned, refreshes;
+	int top = PT, rc;
 
 	while (world_next_top(&top)) {
 		for (f = 0; f < ARRAY_SIZE(faults); f++) {
@@ -234,6 +237,15 @@ static void withdraw(void)
 					world_unmap(IOVA, 0);
 					check_refresh(world.pba, world.pal, false);
 				}
+				pinned = guest_pinned();
+				refreshes = function_refreshes;
+				if (n <= 2)
+					engine_withdraw(WORLD_HOLE,
+							WORLD_HOLE + 0xfffff);
+				expect(guest_pinned() == pinned &&
+				       function_refreshes == refreshes,
+				       "nothing was there, and something was done");
+				pinned -= guest_slot_pinned(slot);
 				fault_arm(faults[f], 1, n == 1 ? 1 : 100,
 					  n & 1 ? -EIO : -ENOMEM);
 				guest_slot_present(slot, false);
@@ -245,6 +257,12 @@ static void withdraw(void)
 				check_invariants();
 				expect(engine_alive() || faults[f],
 				       "the function lost its table for nothing");
+				expect(n > 2 || faults[f] ||
+				       (guest_pinned() == pinned &&
+					function_refreshes == refreshes + 1),
+				       "%llu pages left of %llu after %llu host refreshes",
+				       guest_pinned(), pinned,
+				       function_refreshes - refreshes);
 				if (engine_alive()) {
 					rc = world_refresh_all();
 					expect(rc == -EFAULT, "gone: %d", rc);
@@ -316,11 +334,79 @@ static void withdraw_many(void)
 	}
 }
 
+/* -ENOMEM of a host refresh: refresh the whole aperture before giving up */
+static void out_of_resources(void)
+{
+	int rc;
+
+	world_init(RT, true);
+	world_link(IOVA, 0);
+	world_map(IOVA, 0, WORLD_DATA, false);
+	world_create();
+	fault_arm(FAULT_REFRESH, 1, 1, -ENOMEM);
+	expect(!world_refresh(IOVA, IOVA + 0xfff), "not made up for");
+	expect(function_refreshes == 2 && function_refresh_first == world.pba &&
+	       function_refresh_last == world.pal,
+	       "%llu host refreshes, the last of 0x%llx to 0x%llx",
+	       function_refreshes, function_refresh_first, function_refresh_last);
+
+	/* The entry is in the host table, but its host refresh failed */
+	fault_arm(FAULT_REFRESH, 1, 100, -ENOMEM);
+	world_map(IOVA + 0x1000, 0, WORLD_DATA + 0x1000, false);
+	rc = check_refresh(IOVA + 0x1000, IOVA + 0x1fff, false);
+	expect(rc == -ENOMEM, "out of resources: %d", rc);
+	fault_arm(FAULT_NONE, 0, 0, 0);
+	function_refreshes = 0;
+	expect(!world_refresh(IOVA + 0x1000, IOVA + 0x1fff), "once more");
+	expect(function_refreshes == 1, "%llu host refreshes to make up for it",
+	       function_refreshes);
+	world_end();
+}
+
+/* Bring about each kind of result once, and look at the counters */
+static void results(void)
+{
+	u64 next = IOVA + 0x1000, last = next + 0xfff;
+	struct s390_shadow_stats stats;
+
+	world_init(RT, true);
+	world_link(IOVA, 0);
+	world_map(IOVA, 0, WORLD_DATA, false);
+	world_create();
+	expect(!world_refresh(IOVA, IOVA + 0xfff), "one page");
+	guest_store(world_pte_gaddr(next, 0), 0);
+	expect(world_refresh(next, last) == -EINVAL, "malformed");
+	world_map(next, 0, WORLD_HOLE, false);
+	expect(world_refresh(next, last) == -EFAULT, "no memory there");
+	world_map(next, 0, WORLD_DATA, false);
+	fault_arm(FAULT_READ, 1, 1, -EINTR);
+	expect(check_refresh(next, last, false) == -EINTR, "a signal");
+	guest_charge_limit = 1;
+	expect(check_refresh(next, last, false) == -ENOMEM, "the limit");
+	world_unmap(IOVA, 0);
+	fault_arm(FAULT_REFRESH, 1, 1, -EIO);
+	expect(check_refresh(IOVA, IOVA + 0xfff, false) == -EIO, "the host");
+
+	engine_stats(&stats);
+	expect(stats.walks == 5 && stats.interrupted == 1,
+	       "%llu walks, %llu calls interrupted", stats.walks,
+	       stats.interrupted);
+	expect(stats.refused_format == 1 && stats.refused_memory == 1 &&
+	       stats.refused_nomem == 1 && stats.refused_host == 1 &&
+	       stats.refresh_errors == 1,
+	       "refused: format %llu, memory %llu, resources %llu, host %llu; %llu host refreshes failed",
+	       stats.refused_format, stats.refused_memory, stats.refused_nomem,
+	       stats.refused_host, stats.refresh_errors);
+	world_end();
+}
+
 const struct test fault_tests[] = {
 	{ "fault/nth-fails", once },
 	{ "fault/all-from-nth-fail", often },
 	{ "fault/create", create },
 	{ "fault/interrupted", signals },
+	{ "fault/out-of-resources", out_of_resources },
+	{ "fault/results", results },
 	{ "fault/withdraw", withdraw },
 	{ "fault/withdraw-many", withdraw_many },
 	{}

@@ -206,7 +206,7 @@ static void entries(void)
 
 	while (world_next_top(&top)) {
 		for (level = PT; level <= top; level++) {
-			for (k = 0; k < 4 * 20; k++) {
+			for (k = 0; k < 4 * 22; k++) {
 				u64 iova = k & 1 ? world_reach(top) - 0xfff : 0;
 				u64 good, bad, gaddr, below;
 				bool refresh_new = k & 2;
@@ -283,6 +283,12 @@ static void entries(void)
 					break;
 				case 18:	/* read only */
 					bad = good | 0x200;
+					break;
+				case 19:	/* address zero, and not all zero */
+					bad = (good & 0xfff) | 0x200;
+					break;
+				case 20:	/* invalid, and of another type */
+					bad = good ^ 0x424;
 					break;
 				default:	/* another, empty table */
 					bad = (good & 0xfff) | below;
@@ -381,7 +387,11 @@ static void large_frames(void)
 		guest_store(ste, world_entry(ST, world_table(PT, 0)));
 		world_map(iova + 0x5000, 0, WORLD_DATA + 0x205000, false);
 		world_map(iova + 0x6000, 0, WORLD_DATA + 0x206000, true);
+		guest_stats.frames_pinned = 0;
 		expect(!world_refresh_all(), "frame to table");
+		expect(guest_stats.frames_pinned == 1,
+		       "one page of two has changed, %llu pins",
+		       guest_stats.frames_pinned);
 		guest_store(ste, WORLD_DATA | 0x400);
 		expect(!world_refresh_all(), "table to frame");
 		/* Ends with the memory */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Limits: the guest is stopped, and recovers after it has unmapped */
 
+#include <linux/s390_iommu_shadow.h>
+
 #include "harness.h"
 
 #define IOVA	0x40300000ULL
@@ -98,11 +100,46 @@ static void all_replaced(void)
 					 guest_frame(WORLD_DATA + i * 4096));
 			expect(!kept, "%u pages that were replaced are still there",
 			       kept);
+			/* The new pages are mapped as far as the limit allows */
+			expect(!(k & 1) ||
+			       guest_pinned() == limits[k / 2] / 256 * 256,
+			       "%llu pinned, segments of 256, limit %llu",
+			       guest_pinned(), limits[k / 2]);
 			fault_arm(FAULT_NONE, 0, 0, 0);
 			guest_charge_limit = U64_MAX;
 			expect(!world_refresh_all(), "without a limit");
 			world_end();
 		}
+	}
+}
+
+/* At the limit, unmap pages at the end of a long walk and map as many at its start */
+static void moved(void)
+{
+	u64 last = 0x7ff00000;
+	unsigned int i;
+	int top = PT;
+
+	while (world_next_top(&top)) {
+		world_init(top, false);
+		for (i = 0; i < 2048; i++)
+			guest_store(world_table(ST, 0) + 8 * i,
+				    world_entry(ST, world_table(PT, 2)));
+		world_link(0, 0);
+		world_link(last, 1);
+		for (i = 0; i < 256; i++)
+			world_map(last + i * 4096, 1, WORLD_DATA + i * 4096,
+				  false);
+		world_create();
+		guest_charge_limit = 256;
+		expect(!world_refresh_all(), "at the limit");
+		for (i = 0; i < 256; i++) {
+			world_unmap(last + i * 4096, 1);
+			world_map(i * 4096, 0, WORLD_DATA + i * 4096, false);
+		}
+		expect(!world_refresh_all(), "moved");
+		expect(guest_pinned() == 256, "pinned");
+		world_end();
 	}
 }
 
@@ -382,10 +419,36 @@ static void limbo(void)
 	}
 }
 
+/* Free the host page table of a segment that the guest invalidates */
+static void given_up(void)
+{
+	int top = PT;
+	u64 tables;
+
+	while (world_next_top(&top)) {
+		setup(top, true);
+		world_map(IOVA, 0, WORLD_DATA, false);
+		world_map(IOVA + 0x100000, 1, WORLD_DATA, false);
+		expect(!world_refresh_all(), "two segments");
+		/* Two page tables, and a table of each level below the topmost */
+		tables = 2 + world.host_top - ST;
+		expect(engine_tables() == tables, "%llu host tables, not %llu",
+		       engine_tables(), tables);
+		guest_store(world_table(ST, 0) + 8 * world_index(ST, IOVA), 0x20);
+		/* A refresh of one page suffices */
+		expect(!world_refresh(IOVA + 0x9000, IOVA + 0x9fff), "given up");
+		expect(engine_tables() == tables - 1 && guest_pinned() == 1,
+		       "%llu host tables, not %llu, and %llu pages",
+		       engine_tables(), tables - 1, guest_pinned());
+		world_end();
+	}
+}
+
 /* A page here, a page there: tables must not pile up */
 static void pile(void)
 {
-	u64 most = 0;
+	u64 stays = 0x507000, most = 0;
+	struct s390_shadow_stats stats;
 	unsigned int i;
 	int top = PT;
 
@@ -398,7 +461,10 @@ static void pile(void)
 			guest_store(world_table(ST, 0) + 8 * i,
 				    world_entry(ST, world_table(PT, 0)));
 		world_link(0, 0);
+		world_link(stays, 1);
+		world_map(stays, 1, WORLD_DATA, false);
 		world_create();
+		expect(!engine_refresh(stays, stays + 0xfff, false), "stays");
 		for (i = 0; i < 3000; i++) {
 			u64 iova = (top == ST ? i % 2048 * 0x100000ULL :
 				    i % 500 * 0x100000ULL * 2049) &
@@ -415,9 +481,14 @@ static void pile(void)
 			if (!(i % 100))
 				check_invariants();
 		}
-		expect(!guest_pinned(), "pinned");
+		expect(guest_pinned() == 1 &&
+		       !(function_translates(stays) & NO_PTE),
+		       "what is in use was pruned");
 		expect(most <= 64 + 8 * 2 + 4,
 		       "%llu host tables for one page here and there", most);
+		engine_stats(&stats);
+		expect(stats.tables_pruned > 256, "statistics: %llu tables pruned",
+		       stats.tables_pruned);
 		expect((u64)(shim_live(SHIM_PAGE) + shim_live(SHIM_TABLE)) ==
 		       engine_tables() + 1,
 		       "statistics: %llu tables, but there are %ld and the top",
@@ -431,11 +502,13 @@ const struct test limit_tests[] = {
 	{ "limit/unpinnable", unpinnable },
 	{ "limit/charge", charge },
 	{ "limit/replaced", all_replaced },
+	{ "limit/moved", moved },
 	{ "limit/host", host },
 	{ "limit/tables", tables },
 	{ "limit/largest-table", most_tables },
 	{ "limit/endless-table", endless_table },
 	{ "limit/host-refreshes-fail", limbo },
+	{ "limit/given-up", given_up },
 	{ "limit/tables-pile-up", pile },
 	{}
 };
