@@ -16,7 +16,6 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <kunit/static_stub.h>
 
 #include "s390-iotable.h"
 
@@ -69,8 +68,6 @@ unsigned long *s390_iot_alloc_raw(gfp_t gfp)
 unsigned long *s390_iot_alloc_table(gfp_t gfp)
 {
 	unsigned long *table;
-
-	KUNIT_STATIC_STUB_REDIRECT(s390_iot_alloc_table, gfp);
 
 	table = s390_iot_alloc_raw(gfp);
 	if (table)

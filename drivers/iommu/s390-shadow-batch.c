@@ -15,7 +15,6 @@
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <kunit/static_stub.h>
 
 #include "s390-shadow.h"
 #include <trace/events/s390_shadow.h>
@@ -28,8 +27,6 @@
 struct s390_shadow_batch *s390_shadow_alloc_batch(void)
 {
 	struct s390_shadow_batch *batch;
-
-	KUNIT_STATIC_STUB_REDIRECT(s390_shadow_alloc_batch);
 
 	/*
 	 * Not charged: a guest at the limit of its memory cgroup must be able

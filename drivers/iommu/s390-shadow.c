@@ -41,7 +41,6 @@
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
-#include <kunit/static_stub.h>
 
 #include "s390-shadow.h"
 
@@ -53,8 +52,6 @@
 struct page *s390_shadow_alloc_leaf(void)
 {
 	struct page *page;
-
-	KUNIT_STATIC_STUB_REDIRECT(s390_shadow_alloc_leaf);
 
 	page = alloc_page(S390_SHADOW_GFP);
 	if (page)

@@ -41,7 +41,6 @@ typedef u64 dma_addr_t;
 #define likely(x)		__builtin_expect(!!(x), 1)
 #define unlikely(x)		__builtin_expect(!!(x), 0)
 #define EXPORT_SYMBOL_GPL(sym)	extern typeof(sym) sym
-#define KUNIT_STATIC_STUB_REDIRECT(...) do { } while (0)
 #define noinline		__attribute__((noinline))
 #define __aligned(n)		__attribute__((aligned(n)))
 
