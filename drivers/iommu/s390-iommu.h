@@ -37,7 +37,7 @@ struct s390_domain {
 	struct list_head	devices;
 	struct zpci_iommu_ctrs	ctrs;
 	unsigned long		*dma_table;
-	enum s390_iot_level	top;
+	enum zpci_table_level	top;
 	bool			leaked;
 	struct s390_shadow	*shadow;
 	spinlock_t		list_lock;	/* devices, shadow */

@@ -13,35 +13,35 @@
 #include <linux/s390_iotable.h>
 
 /**
- * s390_iot_next() - the table that a valid host entry leads to
+ * dma_next_cpu_table() - the table that a valid host entry leads to
  * @level: level of the table that @entry is from
  * @entry: a valid segment or region table entry of a host table
  *
  * Return: the table of the next lower level
  */
-static inline unsigned long *s390_iot_next(enum s390_iot_level level,
-					   unsigned long entry)
+static inline unsigned long *dma_next_cpu_table(enum zpci_table_level level,
+						unsigned long entry)
 {
-	if (level == S390_IOT_ST)
+	if (level == ZPCI_LEVEL_ST)
 		return phys_to_virt(entry & ZPCI_STE_ADDR_MASK);
 	return phys_to_virt(entry & ZPCI_RTE_ADDR_MASK);
 }
 
-int s390_iot_init(void);
-unsigned long *s390_iot_alloc_table(gfp_t gfp);
-unsigned long *s390_iot_alloc_raw(gfp_t gfp);
-void s390_iot_free_table(unsigned long *table);
-void s390_iot_free_tree(unsigned long *root, enum s390_iot_level top);
-unsigned long *s390_iot_lookup_ste(unsigned long *root, enum s390_iot_level top,
-				   u64 iova);
-unsigned long *s390_iot_lookup_pte(unsigned long *root, enum s390_iot_level top,
-				   u64 iova);
-unsigned long *s390_iot_walk_ste(unsigned long *root, enum s390_iot_level top,
-				 u64 iova, gfp_t gfp, unsigned int *nr);
-unsigned long *s390_iot_walk_pte(unsigned long *root, enum s390_iot_level top,
-				 u64 iova, gfp_t gfp);
-bool s390_iot_find_ste(unsigned long *root, enum s390_iot_level top, u64 *iova,
-		       u64 last);
-bool s390_iot_has_mappings(unsigned long *root, enum s390_iot_level top);
+int dma_alloc_cpu_table_caches(void);
+unsigned long *dma_alloc_cpu_table(gfp_t gfp);
+unsigned long *dma_alloc_cpu_table_raw(gfp_t gfp);
+void dma_free_cpu_table(unsigned long *table);
+void dma_cleanup_tables(unsigned long *root, enum zpci_table_level top);
+unsigned long *dma_lookup_seg_trans(unsigned long *root, enum zpci_table_level top,
+				    u64 iova);
+unsigned long *dma_lookup_cpu_trans(unsigned long *root, enum zpci_table_level top,
+				    u64 iova);
+unsigned long *dma_walk_seg_trans(unsigned long *root, enum zpci_table_level top,
+				  u64 iova, gfp_t gfp, unsigned int *nr);
+unsigned long *dma_walk_cpu_trans(unsigned long *root, enum zpci_table_level top,
+				  u64 iova, gfp_t gfp);
+bool dma_find_seg_trans(unsigned long *root, enum zpci_table_level top, u64 *iova,
+			u64 last);
+bool dma_has_cpu_trans(unsigned long *root, enum zpci_table_level top);
 
 #endif /* _S390_IOTABLE_H */

@@ -66,7 +66,7 @@ void s390_shadow_init_batch(struct s390_shadow_batch *batch)
 static void destroy_batch(struct s390_shadow_batch *batch)
 {
 	if (batch->seen.table)
-		s390_iot_free_table(batch->seen.table);
+		dma_free_cpu_table(batch->seen.table);
 	kfree(batch);
 }
 

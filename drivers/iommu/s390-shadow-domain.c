@@ -56,8 +56,8 @@ static int shadow_domain_refresh(void *host, u64 start, u64 size)
 static bool shadow_switch_back(struct zpci_dev *zdev,
 			       struct s390_domain *s390_domain)
 {
-	u64 iota = s390_iot_iota(s390_domain->top,
-				 virt_to_phys(s390_domain->dma_table));
+	u64 iota = zpci_make_iota(s390_domain->top,
+				  virt_to_phys(s390_domain->dma_table));
 
 	/*
 	 * Any other error leaves it without a table: it is disabled, in error
@@ -154,7 +154,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 				       const struct s390_shadow_guest_ops *ops,
 				       void *guest)
 {
-	enum s390_iot_level top = S390_IOT_RT;
+	enum zpci_table_level top = ZPCI_LEVEL_RT;
 	struct s390_domain *s390_domain;
 	struct s390_shadow *shadow;
 	struct iommu_domain *domain;
@@ -175,8 +175,8 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 	 * Whatever the guest's table is, ours need not be larger than this. The
 	 * largest that the function takes reaches max_dma.
 	 */
-	while (s390_iot_last(top) < cfg->pal ||
-	       (top > S390_IOT_RT && !s390_iot_in_dtsm(top, zdev->dtsm)))
+	while (zpci_table_last(top) < cfg->pal ||
+	       (top > ZPCI_LEVEL_RT && !zpci_level_in_dtsm(top, zdev->dtsm)))
 		top++;
 	shadow = s390_shadow_engine_create(cfg, top, ops, guest,
 					   &shadow_domain_host_ops, NULL,
@@ -195,7 +195,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 	s390_domain = to_s390_domain(domain);
 	/* A domain in use is not to be disturbed by a claim that must fail */
 	rc = -EBUSY;
-	if (s390_iot_has_mappings(s390_domain->dma_table, s390_domain->top))
+	if (dma_has_cpu_trans(s390_domain->dma_table, s390_domain->top))
 		goto fail;
 	rc = shadow_claim(s390_domain, zdev, shadow);
 	if (rc)
@@ -203,7 +203,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 
 	/* Who maps now sees the claim; wait for those who did not */
 	synchronize_srcu(&s390_iommu_map_srcu);
-	if (s390_iot_has_mappings(s390_domain->dma_table, s390_domain->top)) {
+	if (dma_has_cpu_trans(s390_domain->dma_table, s390_domain->top)) {
 		rc = -EBUSY;
 		goto fail_unclaim;
 	}

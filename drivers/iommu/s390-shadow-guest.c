@@ -33,11 +33,11 @@ static bool normalize_pte(u64 *pte, bool prot)
 {
 	u64 addr;
 
-	if (!s390_iot_pte_valid(*pte))
+	if (!pt_entry_isvalid(*pte))
 		return true;
-	switch (s390_iot_decode(S390_IOT_PT, *pte, &addr, &prot)) {
-	case S390_IOT_FRAME:
-		*pte = s390_iot_pte(addr, prot);
+	switch (zpci_decode_entry(ZPCI_LEVEL_PT, *pte, &addr, &prot)) {
+	case ZPCI_ENTRY_FRAME:
+		*pte = zpci_make_pte(addr, prot);
 		return true;
 	default:
 		return false;
@@ -94,7 +94,7 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 	mirror = seg->leaf ? s390_shadow_mirror(seg->leaf) : no_mirror;
 	seg->same = seg->leaf;
 	for (;;) {
-		px += s390_iot_same(&want[px], &mirror[px], end - px);
+		px += zpci_same_len(&want[px], &mirror[px], end - px);
 		if (px == end)
 			return 0;
 		/* A few too many do no harm */
@@ -110,19 +110,19 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 /* Entry by entry, the way to a segment is the one that leads on from there, too */
 static noinline void see_path(struct s390_shadow *shadow,
 			      struct s390_shadow_seen *seen,
-			      const struct s390_iot_path *path)
+			      const struct dma_guest_walk *path)
 {
-	enum s390_iot_level level = shadow->guest_top;
+	enum zpci_table_level level = shadow->guest_top;
 	bool prot;
 	u64 addr;
 
 	/* Nothing on the way, or the one that is known */
-	if (level == S390_IOT_ST ||
-	    seen->next[S390_IOT_RT] == path->table[S390_IOT_ST])
+	if (level == ZPCI_LEVEL_ST ||
+	    seen->next[ZPCI_LEVEL_RT] == path->table[ZPCI_LEVEL_ST])
 		return;
 	addr = shadow_guest_root(shadow, &prot);
-	for (; level > S390_IOT_ST; level--) {
-		seen->gaddr[level] = addr + s390_iot_index(level, path->iova) *
+	for (; level > ZPCI_LEVEL_ST; level--) {
+		seen->gaddr[level] = addr + zpci_table_index(level, path->iova) *
 					    sizeof(u64);
 		addr = path->table[level - 1];
 		seen->next[level] = addr;
@@ -146,7 +146,7 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 {
 	struct s390_shadow *shadow = seg->shadow;
 	u64 *want = seg->batch->guest, *pte = &want[seg->px_first];
-	struct s390_iot_path path;
+	struct dma_guest_walk path;
 	unsigned int px, nr = seg->px_last - seg->px_first + 1;
 	int rc;
 
@@ -156,7 +156,7 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 	if (nr >= S390_SHADOW_FEW)
 		nr = 0;
 	rc = shadow->ops->walk(shadow->guest, &path, pte, nr);
-	if (likely(rc == S390_IOT_TABLE)) {
+	if (likely(rc == ZPCI_ENTRY_TABLE)) {
 		if (seg->batch->seen.begun)
 			see_path(shadow, &seg->batch->seen, &path);
 		if (!nr)
@@ -165,14 +165,14 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 	}
 
 	switch (rc) {
-	case S390_IOT_FRAME:
+	case ZPCI_ENTRY_FRAME:
 		for (px = seg->px_first; px <= seg->px_last; px++)
-			want[px] = s390_iot_pte(path.addr + ((u64)px << PAGE_SHIFT),
-						path.prot);
+			want[px] = zpci_make_pte(path.addr + ((u64)px << PAGE_SHIFT),
+						 path.prot);
 		return 1;
-	case S390_IOT_INVALID:
+	case ZPCI_ENTRY_INVALID:
 		return 0;
-	case S390_IOT_MALFORMED:
+	case ZPCI_ENTRY_MALFORMED:
 		return -EINVAL;
 	default:
 		return rc;
@@ -200,7 +200,7 @@ static unsigned long *see_entries(struct s390_shadow *shadow,
 
 	batch->steps -= nr / ZPCI_PT_ENTRIES;
 	if (!seen->table)
-		seen->table = s390_iot_alloc_raw(S390_SHADOW_GFP);
+		seen->table = dma_alloc_cpu_table_raw(S390_SHADOW_GFP);
 	seen->nr = 0;
 	if (!seen->table ||
 	    shadow->ops->read(shadow->guest, gaddr, (u64 *)seen->table, nr))
@@ -215,13 +215,13 @@ static unsigned long *see_entries(struct s390_shadow *shadow,
  * fetched, not to be half an old one, half a new one; what an entry says about
  * itself, valid or not, is in one byte and needs no such care.
  */
-static int peek_entry(struct s390_shadow *shadow, enum s390_iot_level level,
+static int peek_entry(struct s390_shadow *shadow, enum zpci_table_level level,
 		      struct s390_shadow_seen *seen, u64 gaddr, u64 *entry)
 {
 	unsigned long *copy = seen_entry(seen, gaddr);
 
 	/* Where a segment's page table is does not matter here */
-	if (copy && (level == S390_IOT_ST || !s390_iot_entry_valid(*copy))) {
+	if (copy && (level == ZPCI_LEVEL_ST || !reg_entry_isvalid(*copy))) {
 		*entry = *copy;
 		return 0;
 	}
@@ -236,21 +236,21 @@ static int peek_entry(struct s390_shadow *shadow, enum s390_iot_level level,
  * that the walk is @passing: where there is nothing in the table, there is nothing
  * after it, as a rule.
  */
-static enum s390_iot_kind peek(struct s390_shadow *shadow,
-			       struct s390_shadow_batch *batch, u64 iova,
-			       u64 last, bool passing,
-			       enum s390_iot_level *levelp, u64 *gaddrp)
+static enum zpci_entry_kind peek(struct s390_shadow *shadow,
+				 struct s390_shadow_batch *batch, u64 iova,
+				 u64 last, bool passing,
+				 enum zpci_table_level *levelp, u64 *gaddrp)
 {
 	struct s390_shadow_seen *seen = &batch->seen;
-	enum s390_iot_level level = shadow->guest_top;
-	enum s390_iot_kind kind;
+	enum zpci_table_level level = shadow->guest_top;
+	enum zpci_entry_kind kind;
 	u64 addr, entry, gaddr;
 	bool prot;
 
 	/* Protection does not matter here */
 	addr = shadow_guest_root(shadow, &prot);
 	for (;; level--) {
-		gaddr = addr + s390_iot_index(level, iova) * sizeof(entry);
+		gaddr = addr + zpci_table_index(level, iova) * sizeof(entry);
 		/* As long as the walk stays below it, it need not be fetched again */
 		if (seen->gaddr[level] == gaddr) {
 			addr = seen->next[level];
@@ -258,16 +258,16 @@ static enum s390_iot_kind peek(struct s390_shadow *shadow,
 		}
 		*levelp = level;
 		*gaddrp = gaddr;
-		if (passing || level == S390_IOT_ST) {
+		if (passing || level == ZPCI_LEVEL_ST) {
 			passing = false;
 			if (!seen_entry(seen, gaddr))
 				see_entries(shadow, batch, gaddr,
-					    s390_iot_run_nr(level, iova, last));
+					    zpci_run_nr(level, iova, last));
 		}
 		if (peek_entry(shadow, level, seen, gaddr, &entry))
-			return S390_IOT_MALFORMED;
-		kind = s390_iot_decode(level, entry, &addr, &prot);
-		if (kind != S390_IOT_TABLE || level == S390_IOT_ST)
+			return ZPCI_ENTRY_MALFORMED;
+		kind = zpci_decode_entry(level, entry, &addr, &prot);
+		if (kind != ZPCI_ENTRY_TABLE || level == ZPCI_LEVEL_ST)
 			return kind;
 		seen->gaddr[level] = gaddr;
 		seen->next[level] = addr;
@@ -281,10 +281,10 @@ static enum s390_iot_kind peek(struct s390_shadow *shadow,
  */
 static u64 invalid_until(struct s390_shadow *shadow,
 			 struct s390_shadow_batch *batch,
-			 enum s390_iot_level level, u64 gaddr, u64 iova,
+			 enum zpci_table_level level, u64 gaddr, u64 iova,
 			 u64 last)
 {
-	unsigned int nr = s390_iot_run_nr(level, iova, last);
+	unsigned int nr = zpci_run_nr(level, iova, last);
 	struct s390_shadow_seen *seen = &batch->seen;
 	unsigned long *copy = seen_entry(seen, gaddr);
 
@@ -293,11 +293,11 @@ static u64 invalid_until(struct s390_shadow *shadow,
 	if (!copy || copy + nr > seen->table + seen->nr)
 		copy = see_entries(shadow, batch, gaddr, nr);
 	/* Not any more? Then it has become valid after the look. */
-	if (!copy || s390_iot_entry_valid(*copy))
+	if (!copy || reg_entry_isvalid(*copy))
 		goto one;
-	return s390_iot_run_last(level, iova, s390_iot_run(copy, nr));
+	return zpci_run_last(level, iova, zpci_run_len(copy, nr));
 one:
-	return s390_iot_span_last(level, iova);
+	return zpci_span_last(level, iova);
 }
 
 /**
@@ -324,7 +324,7 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 			      u64 last)
 {
 	struct s390_shadow_seen *seen = &batch->seen;
-	enum s390_iot_level level;
+	enum zpci_table_level level;
 	u64 addr = *iova, gaddr;
 
 	/* Each part of either table is looked at once in the course of a refresh */
@@ -335,8 +335,8 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 	}
 	if (!seen->begun || seen->ours < addr) {
 		seen->ours = addr;
-		if (!s390_iot_find_ste(shadow->root, shadow->top, &seen->ours,
-				       last))
+		if (!dma_find_seg_trans(shadow->root, shadow->top, &seen->ours,
+					last))
 			seen->ours = U64_MAX;
 		seen->begun = true;
 	}
@@ -346,7 +346,7 @@ bool s390_shadow_next_segment(struct s390_shadow *shadow,
 		    READ_ONCE(shadow->dead))
 			break;
 		if (peek(shadow, batch, addr, last, addr != *iova, &level,
-			 &gaddr) != S390_IOT_INVALID)
+			 &gaddr) != ZPCI_ENTRY_INVALID)
 			break;
 		/* Nothing there of the guest's, but maybe of ours */
 		addr = invalid_until(shadow, batch, level, gaddr, addr, last);

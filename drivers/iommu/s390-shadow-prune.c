@@ -48,7 +48,7 @@ void s390_shadow_free_tables(struct s390_shadow *shadow,
 
 	for (; table; table = next) {
 		next = next_table(table);
-		s390_iot_free_table(table);
+		dma_free_cpu_table(table);
 		atomic64_dec(&shadow->tables);
 	}
 	batch->tables = NULL;
@@ -80,19 +80,19 @@ void s390_shadow_move_tables(struct s390_shadow_batch *from,
  */
 static bool prune_table(struct s390_shadow *shadow,
 			struct s390_shadow_batch *batch, unsigned long *table,
-			enum s390_iot_level level, u64 iova)
+			enum zpci_table_level level, u64 iova)
 {
-	u64 span = BIT_ULL(s390_iot_shift(level));
+	u64 span = BIT_ULL(zpci_table_shift(level));
 	bool empty = true;
 	unsigned int i;
 
 	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++, iova += span) {
 		unsigned long *next;
 
-		if (!s390_iot_entry_valid(table[i]))
+		if (!reg_entry_isvalid(table[i]))
 			continue;
-		next = s390_iot_next(level, table[i]);
-		if (level == S390_IOT_ST) {
+		next = dma_next_cpu_table(level, table[i]);
+		if (level == ZPCI_LEVEL_ST) {
 			if (page_private(virt_to_page(next))) {
 				empty = false;
 				continue;

@@ -106,7 +106,7 @@ void s390_shadow_segment_clear(struct s390_shadow_segment *seg, unsigned int px,
 
 	for (i = px; i < px + nr; i++) {
 		old = seg->leaf[i];
-		if (!s390_iot_pte_valid(old))
+		if (!pt_entry_isvalid(old))
 			continue;
 		WRITE_ONCE(seg->leaf[i], ZPCI_PTE_INVALID);
 		frame[n++] = s390_shadow_frame(old, mirror[i]);
@@ -161,9 +161,9 @@ static noinline void segment_set(struct s390_shadow_segment *seg,
 	for (i = 0; i < nr; i++) {
 		u64 old = leaf[i];
 
-		WRITE_ONCE(leaf[i], s390_iot_pte(page_to_phys(pages[i]),
-						 want[i] & ZPCI_TABLE_PROTECTED));
-		if (s390_iot_pte_valid(old)) {
+		WRITE_ONCE(leaf[i], zpci_make_pte(page_to_phys(pages[i]),
+						  want[i] & ZPCI_TABLE_PROTECTED));
+		if (pt_entry_isvalid(old)) {
 			*frame++ = s390_shadow_frame(old, mirror[i]);
 			trace_unmap(seg, &leaf[i], mirror[i]);
 		}
@@ -223,7 +223,7 @@ segment_drop(struct s390_shadow_segment *seg, u64 *pte, u64 new,
 {
 	u64 *mirror = s390_shadow_mirror(pte), old = *pte;
 
-	if (s390_iot_pte_valid(old)) {
+	if (pt_entry_isvalid(old)) {
 		WRITE_ONCE(*pte, ZPCI_PTE_INVALID);
 		*frame++ = s390_shadow_frame(old, *mirror);
 		trace_unmap(seg, pte, *mirror);
@@ -244,7 +244,7 @@ static unsigned int segment_give_back_one(struct s390_shadow_segment *seg,
 
 	if (new == *s390_shadow_mirror(pte))
 		return 0;
-	if (s390_iot_pte_valid(new)) {
+	if (pt_entry_isvalid(new)) {
 		if (!unmap_only)
 			return 1;
 		new = ZPCI_PTE_INVALID;
@@ -273,7 +273,7 @@ segment_drop_run(struct s390_shadow_segment *seg, const u64 *want,
 
 		if (now == *mirror)
 			break;
-		if (s390_iot_pte_valid(now)) {
+		if (pt_entry_isvalid(now)) {
 			if (!unmap_only)
 				break;
 			now = ZPCI_PTE_INVALID;
@@ -290,7 +290,7 @@ static noinline unsigned long wanted_until(const u64 *want, const u64 *mirror,
 					   unsigned long px, unsigned long end)
 {
 	while (px < end && want[px] != mirror[px] &&
-	       s390_iot_pte_valid(want[px]))
+	       pt_entry_isvalid(want[px]))
 		px++;
 	return px;
 }
@@ -310,7 +310,7 @@ static unsigned int segment_give_back(struct s390_shadow_segment *seg,
 	unsigned int to_map = 0;
 
 	while (px < end) {
-		px += s390_iot_same(&want[px], &mirror[px], end - px);
+		px += zpci_same_len(&want[px], &mirror[px], end - px);
 		px = segment_drop_run(seg, want, px, end, unmap_only);
 		if (unmap_only)
 			continue;
@@ -389,7 +389,7 @@ static bool wants_any(const struct s390_shadow_segment *seg)
 	unsigned int px;
 
 	for (px = seg->px_first; px <= seg->px_last; px++)
-		if (s390_iot_pte_valid(seg->batch->guest[px]))
+		if (pt_entry_isvalid(seg->batch->guest[px]))
 			return true;
 	return false;
 }
@@ -404,8 +404,8 @@ static noinline int segment_new_leaf(struct s390_shadow_segment *seg)
 
 	if (!page)
 		return -ENOMEM;
-	step = s390_iot_walk_ste(shadow->root, shadow->top, seg->iova,
-				 S390_SHADOW_GFP, &tables);
+	step = dma_walk_seg_trans(shadow->root, shadow->top, seg->iova,
+				  S390_SHADOW_GFP, &tables);
 	if (!step) {
 		__free_page(page);
 		tables--;
@@ -414,7 +414,7 @@ static noinline int segment_new_leaf(struct s390_shadow_segment *seg)
 	if (!step)
 		return -ENOMEM;
 	seg->leaf = page_address(page);
-	WRITE_ONCE(*step, s390_iot_ste(page_to_phys(page)));
+	WRITE_ONCE(*step, zpci_make_ste(page_to_phys(page)));
 	return 0;
 }
 
@@ -426,9 +426,9 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 	unsigned long *step, ste;
 	int rc;
 
-	step = s390_iot_lookup_ste(shadow->root, shadow->top, seg->iova);
+	step = dma_lookup_seg_trans(shadow->root, shadow->top, seg->iova);
 	ste = step ? READ_ONCE(*step) : ZPCI_TABLE_INVALID;
-	if (s390_iot_entry_valid(ste))
+	if (reg_entry_isvalid(ste))
 		seg->leaf = phys_to_virt(ste & ZPCI_STE_ADDR_MASK);
 
 	rc = s390_shadow_fetch_segment(seg);
@@ -466,10 +466,10 @@ static int segment_sync(struct s390_shadow *shadow,
 	struct s390_shadow_segment seg = {
 		.shadow = shadow,
 		.batch = batch,
-		.iova = first & S390_IOT_SEGMENT_MASK,
+		.iova = first & ZPCI_SEGMENT_MASK,
 		.bucket = s390_shadow_bucket(first),
-		.px_first = s390_iot_index(S390_IOT_PT, first),
-		.px_last = s390_iot_index(S390_IOT_PT, last),
+		.px_first = zpci_table_index(ZPCI_LEVEL_PT, first),
+		.px_last = zpci_table_index(ZPCI_LEVEL_PT, last),
 	};
 	struct s390_shadow_bucket *bucket = &shadow->buckets[seg.bucket];
 	int rc;
@@ -535,8 +535,8 @@ static bool walk_next(struct s390_shadow *shadow,
 {
 	if (walk->making_room || walk->nomem) {
 		batch->steps--;
-		return s390_iot_find_ste(shadow->root, shadow->top,
-					 &walk->next, walk->last);
+		return dma_find_seg_trans(shadow->root, shadow->top,
+					  &walk->next, walk->last);
 	}
 	return s390_shadow_next_segment(shadow, batch, &walk->next,
 					walk->last);
@@ -573,7 +573,7 @@ static noinline int walk_segments(struct s390_shadow *shadow,
 	if (rc)
 		return rc;
 	/* A whole segment may be one that is passed over */
-	if (!(start & ~S390_IOT_SEGMENT_MASK) &&
+	if (!(start & ~ZPCI_SEGMENT_MASK) &&
 	    !walk_next(shadow, *batchp, walk)) {
 		walk->next = last;
 		goto passed;
@@ -582,7 +582,7 @@ static noinline int walk_segments(struct s390_shadow *shadow,
 	for (;;) {
 		struct s390_shadow_batch *batch = *batchp;
 
-		seg_last = s390_iot_span_last(S390_IOT_ST, walk->next);
+		seg_last = zpci_span_last(ZPCI_LEVEL_ST, walk->next);
 		rc = walk_segment(shadow, batch, walk, min(seg_last, last));
 		if (rc)
 			break;
@@ -627,7 +627,7 @@ static int shadow_sync(struct s390_shadow *shadow,
 {
 	int rc;
 
-	if ((walk->next ^ walk->last) & S390_IOT_SEGMENT_MASK)
+	if ((walk->next ^ walk->last) & ZPCI_SEGMENT_MASK)
 		return walk_segments(shadow, batchp, walk);
 	rc = walk_segment(shadow, *batchp, walk, walk->last);
 	if (!rc)

@@ -83,13 +83,13 @@ static u64 *guest_table(struct fixture *f, unsigned int frame,
 
 static u64 *guest_rte(struct fixture *f)
 {
-	return guest_table(f, FRAME_RT, s390_iot_index(S390_IOT_RT, IOVA));
+	return guest_table(f, FRAME_RT, zpci_table_index(ZPCI_LEVEL_RT, IOVA));
 }
 
 static u64 *guest_ste(struct fixture *f, unsigned int segment)
 {
 	return guest_table(f, FRAME_ST,
-			   s390_iot_index(S390_IOT_ST, IOVA) + segment);
+			   zpci_table_index(ZPCI_LEVEL_ST, IOVA) + segment);
 }
 
 static u64 *guest_pte(struct fixture *f, unsigned int nr)
@@ -104,8 +104,8 @@ static u64 iova_of(unsigned int nr)
 
 static u64 host_pte(struct fixture *f, unsigned int nr)
 {
-	unsigned long *pte = s390_iot_lookup_pte(f->shadow->root,
-						 f->shadow->top, iova_of(nr));
+	unsigned long *pte = dma_lookup_cpu_trans(f->shadow->root,
+						  f->shadow->top, iova_of(nr));
 
 	return pte ? *pte : ZPCI_PTE_INVALID;
 }
@@ -118,14 +118,14 @@ static void function_looks_up_all(struct fixture *f)
 
 	for (nr = 0; nr < NR_IOVAS; nr++) {
 		pte = host_pte(f, nr);
-		if (s390_iot_pte_valid(pte))
+		if (pt_entry_isvalid(pte))
 			f->tlb[nr] = pte;
 	}
 }
 
 static bool pte_names(u64 pte, struct page *page)
 {
-	return s390_iot_pte_valid(pte) &&
+	return pt_entry_isvalid(pte) &&
 	       (pte & ZPCI_PTE_ADDR_MASK) == page_to_phys(page);
 }
 
@@ -177,10 +177,10 @@ static int fake_fetch(void *guest, u64 gaddr, u64 *entry)
 	return fake_read(guest, gaddr, entry, 1);
 }
 
-static int fake_walk(void *guest, struct s390_iot_path *path, u64 *pte,
+static int fake_walk(void *guest, struct dma_guest_walk *path, u64 *pte,
 		     unsigned int nr)
 {
-	return s390_iot_walk(path, pte, nr, fake_fetch, guest);
+	return dma_walk_guest_trans(path, pte, nr, fake_fetch, guest);
 }
 
 static long fake_pin(void *guest, const u64 *gaddr, unsigned int nr,
@@ -352,7 +352,7 @@ static void start_shadow(struct fixture *f)
 	f->cfg.pal = APERTURE_LAST;
 	f->cfg.iota = gaddr_of(FRAME_RT) | ZPCI_IOTA_RTTO_FLAG;
 	KUNIT_ASSERT_EQ(f->test, s390_shadow_config_check(&f->cfg), 0);
-	f->shadow = s390_shadow_engine_create(&f->cfg, S390_IOT_RT,
+	f->shadow = s390_shadow_engine_create(&f->cfg, ZPCI_LEVEL_RT,
 					      &fake_guest_ops, f,
 					      &fake_host_ops, f, true, 1);
 	KUNIT_ASSERT_NOT_NULL(f->test, f->shadow);
@@ -394,15 +394,15 @@ static void guest_builds_table(struct fixture *f)
 	}
 	for (i = 0; i < NR_IOVAS; i++)
 		*guest_pte(f, i) = ZPCI_PTE_INVALID;
-	*guest_rte(f) = s390_iot_rte(S390_IOT_RT, gaddr_of(FRAME_ST));
-	*guest_ste(f, 0) = s390_iot_ste(gaddr_of(FRAME_PT));
-	*guest_ste(f, 1) = s390_iot_ste(gaddr_of(FRAME_PT) + ZPCI_PT_SIZE);
+	*guest_rte(f) = zpci_make_rte(ZPCI_LEVEL_RT, gaddr_of(FRAME_ST));
+	*guest_ste(f, 0) = zpci_make_ste(gaddr_of(FRAME_PT));
+	*guest_ste(f, 1) = zpci_make_ste(gaddr_of(FRAME_PT) + ZPCI_PT_SIZE);
 }
 
 static void guest_maps(struct fixture *f, unsigned int nr, unsigned int frame,
 		       bool prot)
 {
-	*guest_pte(f, nr) = s390_iot_pte(gaddr_of(frame), prot);
+	*guest_pte(f, nr) = zpci_make_pte(gaddr_of(frame), prot);
 }
 
 static void guest_unmaps(struct fixture *f, unsigned int nr)
@@ -414,7 +414,7 @@ static void expect_host(struct fixture *f, unsigned int nr, unsigned int frame,
 			bool prot)
 {
 	KUNIT_EXPECT_EQ_MSG(f->test, host_pte(f, nr),
-			    s390_iot_pte(page_to_phys(f->frames[frame]), prot),
+			    zpci_make_pte(page_to_phys(f->frames[frame]), prot),
 			    "host entry of page %u", nr);
 }
 
@@ -664,17 +664,17 @@ static void same_entries(struct kunit *test)
 	run = (unsigned long *)b;
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		nr = sizes[i];
-		KUNIT_EXPECT_EQ(test, s390_iot_same(a, b, nr), nr);
+		KUNIT_EXPECT_EQ(test, zpci_same_len(a, b, nr), nr);
 		if (nr)
-			KUNIT_EXPECT_EQ(test, s390_iot_run(run, nr), nr);
+			KUNIT_EXPECT_EQ(test, zpci_run_len(run, nr), nr);
 		for (at = 0; at < nr; at += 1 + nr / ZPCI_PT_ENTRIES) {
 			for (k = 0; k < ARRAY_SIZE(bits); k++) {
 				b[at] ^= bits[k];
-				KUNIT_EXPECT_EQ(test, s390_iot_same(a, b, nr),
+				KUNIT_EXPECT_EQ(test, zpci_same_len(a, b, nr),
 						at);
 				if (at)
 					KUNIT_EXPECT_EQ(test,
-							s390_iot_run(run, nr),
+							zpci_run_len(run, nr),
 							at);
 				b[at] ^= bits[k];
 			}

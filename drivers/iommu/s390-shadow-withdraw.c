@@ -30,15 +30,15 @@ static void segment_withdraw(struct s390_shadow *shadow,
 	u64 *mirror;
 
 	mutex_lock(&bucket->lock);
-	step = s390_iot_lookup_ste(shadow->root, shadow->top, iova);
-	if (!s390_iot_entry_valid(READ_ONCE(*step)))
+	step = dma_lookup_seg_trans(shadow->root, shadow->top, iova);
+	if (!reg_entry_isvalid(READ_ONCE(*step)))
 		goto out;
-	seg.leaf = s390_iot_next(S390_IOT_ST, READ_ONCE(*step));
+	seg.leaf = dma_next_cpu_table(ZPCI_LEVEL_ST, READ_ONCE(*step));
 	mirror = s390_shadow_mirror(seg.leaf);
 	for (px = 0; px < ZPCI_PT_ENTRIES; px++) {
 		u64 addr = mirror[px] & ZPCI_PTE_ADDR_MASK;
 
-		if (s390_iot_pte_valid(mirror[px]) && addr >= gaddr &&
+		if (pt_entry_isvalid(mirror[px]) && addr >= gaddr &&
 		    addr <= last)
 			s390_shadow_segment_clear(&seg, px, 1);
 	}
@@ -59,16 +59,16 @@ static bool withdraw_flush(struct s390_shadow *shadow)
 static bool withdraw_all(struct s390_shadow *shadow, u64 gaddr, u64 last)
 {
 	struct s390_shadow_batch *batch = shadow->spare;
-	u64 iova = shadow->cfg.pba & S390_IOT_SEGMENT_MASK;
+	u64 iova = shadow->cfg.pba & ZPCI_SEGMENT_MASK;
 	u64 pal = shadow->cfg.pal;
 
 	s390_shadow_init_batch(batch);
-	while (s390_iot_find_ste(shadow->root, shadow->top, &iova, pal)) {
+	while (dma_find_seg_trans(shadow->root, shadow->top, &iova, pal)) {
 		segment_withdraw(shadow, batch, iova, gaddr, last);
 		if (batch->nr > S390_SHADOW_BATCH - ZPCI_PT_ENTRIES &&
 		    !withdraw_flush(shadow))
 			return false;
-		iova = s390_iot_span_last(S390_IOT_ST, iova);
+		iova = zpci_span_last(ZPCI_LEVEL_ST, iova);
 		if (iova >= pal)
 			break;
 		iova++;

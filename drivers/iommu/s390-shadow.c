@@ -74,12 +74,12 @@ void s390_shadow_cut_leaf(struct s390_shadow *shadow,
 			  struct s390_shadow_batch *batch, unsigned long *step,
 			  u64 iova)
 {
-	struct page *page = virt_to_page(s390_iot_next(S390_IOT_ST, *step));
+	struct page *page = virt_to_page(dma_next_cpu_table(ZPCI_LEVEL_ST, *step));
 
 	s390_shadow_batch_count(shadow, batch, s390_shadow_bucket(iova));
 	WRITE_ONCE(*step, ZPCI_TABLE_INVALID);
 	s390_shadow_batch_cover(batch, iova,
-				s390_iot_span_last(S390_IOT_ST, iova));
+				zpci_span_last(ZPCI_LEVEL_ST, iova));
 	list_add(&page->lru, &batch->leaves);
 }
 
@@ -94,13 +94,13 @@ void s390_shadow_cut_leaf(struct s390_shadow *shadow,
  */
 int s390_shadow_config_check(const struct s390_shadow_config *cfg)
 {
-	enum s390_iot_level top = s390_iot_iota_level(cfg->iota);
+	enum zpci_table_level top = zpci_iota_level(cfg->iota);
 
-	if (top == S390_IOT_PT)
+	if (top == ZPCI_LEVEL_PT)
 		return -EOPNOTSUPP;
 	if (offset_in_page(cfg->pba) || !PAGE_ALIGNED(cfg->pal + 1) ||
 	    cfg->pba > cfg->pal ||
-	    cfg->pal > s390_iot_last(top))
+	    cfg->pal > zpci_table_last(top))
 		return -EINVAL;
 	return 0;
 }
@@ -125,7 +125,7 @@ EXPORT_SYMBOL_GPL(s390_shadow_designations);
  */
 u64 s390_shadow_frame_sizes(void)
 {
-	return PAGE_SIZE | S390_IOT_SEGMENT_SIZE;
+	return PAGE_SIZE | ZPCI_SEGMENT_SIZE;
 }
 EXPORT_SYMBOL_GPL(s390_shadow_frame_sizes);
 
@@ -179,7 +179,7 @@ EXPORT_SYMBOL_GPL(s390_shadow_stats);
  */
 struct s390_shadow *
 s390_shadow_engine_create(const struct s390_shadow_config *cfg,
-			  enum s390_iot_level top,
+			  enum zpci_table_level top,
 			  const struct s390_shadow_guest_ops *ops, void *guest,
 			  const struct s390_shadow_host_ops *host_ops,
 			  void *host, bool refresh_new, u32 id)
@@ -193,15 +193,15 @@ s390_shadow_engine_create(const struct s390_shadow_config *cfg,
 	shadow->spare = s390_shadow_alloc_batch();
 	if (!shadow->spare)
 		goto free_shadow;
-	shadow->root = s390_iot_alloc_table(S390_SHADOW_GFP);
+	shadow->root = dma_alloc_cpu_table(S390_SHADOW_GFP);
 	if (!shadow->root)
 		goto free_spare;
 	shadow->top = top;
-	shadow->iota = s390_iot_iota(top, virt_to_phys(shadow->root));
+	shadow->iota = zpci_make_iota(top, virt_to_phys(shadow->root));
 	kref_init(&shadow->ref);
 	init_rwsem(&shadow->live);
 	shadow->cfg = *cfg;
-	shadow->guest_top = s390_iot_iota_level(cfg->iota);
+	shadow->guest_top = zpci_iota_level(cfg->iota);
 	shadow->ops = ops;
 	shadow->guest = guest;
 	shadow->host_ops = host_ops;
@@ -230,7 +230,7 @@ static void teardown_leaf(struct s390_shadow *shadow, unsigned long *leaf)
 	unsigned int px, nr = 0;
 
 	for (px = 0; px < ZPCI_PT_ENTRIES; px++) {
-		if (!s390_iot_pte_valid(leaf[px]))
+		if (!pt_entry_isvalid(leaf[px]))
 			continue;
 		frames[nr++] = s390_shadow_frame(leaf[px], mirror[px]);
 		if (nr < ARRAY_SIZE(frames))
@@ -246,16 +246,16 @@ static void teardown_leaf(struct s390_shadow *shadow, unsigned long *leaf)
 
 /* Free a table with all that hangs below it. Calls itself for each level. */
 static void teardown_table(struct s390_shadow *shadow, unsigned long *table,
-			   enum s390_iot_level level)
+			   enum zpci_table_level level)
 {
 	unsigned long *next;
 	unsigned int i;
 
 	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++) {
-		if (!s390_iot_entry_valid(table[i]))
+		if (!reg_entry_isvalid(table[i]))
 			continue;
-		next = s390_iot_next(level, table[i]);
-		if (level == S390_IOT_ST) {
+		next = dma_next_cpu_table(level, table[i]);
+		if (level == ZPCI_LEVEL_ST) {
 			teardown_leaf(shadow, next);
 			cond_resched();
 		} else {
@@ -263,7 +263,7 @@ static void teardown_table(struct s390_shadow *shadow, unsigned long *table,
 			atomic64_dec(&shadow->tables);
 		}
 	}
-	s390_iot_free_table(table);
+	dma_free_cpu_table(table);
 	cond_resched();
 }
 

@@ -40,7 +40,7 @@ struct s390_domain;
  * each level for itself.
  */
 #define S390_SHADOW_PRUNE_MIN		64
-#define S390_SHADOW_PRUNE_FACTOR	(2 * (S390_IOT_LEVELS - 1))
+#define S390_SHADOW_PRUNE_FACTOR	(2 * (ZPCI_LEVELS - 1))
 
 /* Frames that are pinned or unpinned at once, if they are on the stack */
 #define S390_SHADOW_PIN_CHUNK	32
@@ -102,8 +102,8 @@ struct s390_shadow_bucket {
  *	U64_MAX
  */
 struct s390_shadow_seen {
-	u64 gaddr[S390_IOT_LEVELS];
-	u64 next[S390_IOT_LEVELS];
+	u64 gaddr[ZPCI_LEVELS];
+	u64 next[ZPCI_LEVELS];
 	unsigned long *table;
 	u64 table_gaddr;
 	unsigned int nr;
@@ -227,10 +227,10 @@ struct s390_shadow {
 	struct rw_semaphore live;
 	bool dead;
 	unsigned long *root;
-	enum s390_iot_level top;
+	enum zpci_table_level top;
 	u64 iota;
 	struct s390_shadow_config cfg;
-	enum s390_iot_level guest_top;
+	enum zpci_table_level guest_top;
 	const struct s390_shadow_guest_ops *ops;
 	void *guest;
 	const struct s390_shadow_host_ops *host_ops;
@@ -267,7 +267,7 @@ struct s390_shadow {
 
 struct s390_shadow *
 s390_shadow_engine_create(const struct s390_shadow_config *cfg,
-			  enum s390_iot_level top,
+			  enum zpci_table_level top,
 			  const struct s390_shadow_guest_ops *ops, void *guest,
 			  const struct s390_shadow_host_ops *host_ops,
 			  void *host, bool refresh_new, u32 id);

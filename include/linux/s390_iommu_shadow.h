@@ -64,10 +64,10 @@ struct s390_shadow_guest_ops {
 	 */
 	int (*fetch)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
 	/**
-	 * @walk: s390_iot_walk() of the guest's table, each entry fetched as
+	 * @walk: dma_walk_guest_trans() of the guest's table, each entry fetched as
 	 * @fetch does it. Returns what that returns; an error is one of @read.
 	 */
-	int (*walk)(void *guest, struct s390_iot_path *path, u64 *pte,
+	int (*walk)(void *guest, struct dma_guest_walk *path, u64 *pte,
 		    unsigned int nr);
 	/**
 	 * @pin: pin up to @nr 4 KiB guest frames for DMA of unlimited duration,

@@ -20,112 +20,112 @@
 #include <asm/pci_dma.h>
 
 /**
- * enum s390_iot_level - levels of an I/O translation table
- * @S390_IOT_PT: page table, 256 entries of 4 KiB each
- * @S390_IOT_ST: segment table, 2048 entries of 1 MiB each
- * @S390_IOT_RT: region-third table, 2048 entries of 2 GiB each
- * @S390_IOT_RS: region-second table, 2048 entries of 4 TiB each
- * @S390_IOT_RF: region-first table, 2048 entries of 8 PiB each
- * @S390_IOT_LEVELS: number of levels
+ * enum zpci_table_level - levels of an I/O translation table
+ * @ZPCI_LEVEL_PT: page table, 256 entries of 4 KiB each
+ * @ZPCI_LEVEL_ST: segment table, 2048 entries of 1 MiB each
+ * @ZPCI_LEVEL_RT: region-third table, 2048 entries of 2 GiB each
+ * @ZPCI_LEVEL_RS: region-second table, 2048 entries of 4 TiB each
+ * @ZPCI_LEVEL_RF: region-first table, 2048 entries of 8 PiB each
+ * @ZPCI_LEVELS: number of levels
  *
  * Any but a page table may be what an I/O translation anchor designates. The
  * type of a segment or region table entry and the designation type that leads
- * to its table are the same number, that of the level less S390_IOT_ST.
+ * to its table are the same number, that of the level less ZPCI_LEVEL_ST.
  */
-enum s390_iot_level {
-	S390_IOT_PT,
-	S390_IOT_ST,
-	S390_IOT_RT,
-	S390_IOT_RS,
-	S390_IOT_RF,
-	S390_IOT_LEVELS,
+enum zpci_table_level {
+	ZPCI_LEVEL_PT,
+	ZPCI_LEVEL_ST,
+	ZPCI_LEVEL_RT,
+	ZPCI_LEVEL_RS,
+	ZPCI_LEVEL_RF,
+	ZPCI_LEVELS,
 };
 
 /**
- * enum s390_iot_kind - what an entry is, as s390_iot_decode() judges it
- * @S390_IOT_INVALID: marked invalid, translates nothing
- * @S390_IOT_TABLE: leads to a table of the next lower level
- * @S390_IOT_FRAME: leads to a frame of the size that the entry covers
- * @S390_IOT_MALFORMED: valid, but breaks the format
+ * enum zpci_entry_kind - what an entry is, as zpci_decode_entry() judges it
+ * @ZPCI_ENTRY_INVALID: marked invalid, translates nothing
+ * @ZPCI_ENTRY_TABLE: leads to a table of the next lower level
+ * @ZPCI_ENTRY_FRAME: leads to a frame of the size that the entry covers
+ * @ZPCI_ENTRY_MALFORMED: valid, but breaks the format
  */
-enum s390_iot_kind {
-	S390_IOT_INVALID,
-	S390_IOT_TABLE,
-	S390_IOT_FRAME,
-	S390_IOT_MALFORMED,
+enum zpci_entry_kind {
+	ZPCI_ENTRY_INVALID,
+	ZPCI_ENTRY_TABLE,
+	ZPCI_ENTRY_FRAME,
+	ZPCI_ENTRY_MALFORMED,
 };
 
 /*
  * Format control. In a segment table entry: it designates a 1 MiB frame. No
  * source describes it in a region table entry.
  */
-#define S390_IOT_FC			0x400UL
-#define S390_IOT_SFAA_MASK		(~0xfffffUL)
+#define ZPCI_STE_FC			0x400UL
+#define ZPCI_STE_SFAA_MASK		(~0xfffffUL)
 
 /* Designation type in an I/O translation anchor */
-#define S390_IOT_IOTA_DT_SHIFT		2
-#define S390_IOT_IOTA_DT_MASK		0x7UL
+#define ZPCI_IOTA_DT_SHIFT		2
+#define ZPCI_IOTA_DT_MASK		0x7UL
 
-#define S390_IOT_SEGMENT_SIZE		BIT(ZPCI_ST_SHIFT)
-#define S390_IOT_SEGMENT_MASK		(~(S390_IOT_SEGMENT_SIZE - 1))
+#define ZPCI_SEGMENT_SIZE		BIT(ZPCI_ST_SHIFT)
+#define ZPCI_SEGMENT_MASK		(~(ZPCI_SEGMENT_SIZE - 1))
 
 /**
- * s390_iot_shift() - binary logarithm of what one entry covers
+ * zpci_table_shift() - binary logarithm of what one entry covers
  * @level: level of the table that the entry is in
  *
  * Return: number of address bits that the entry leaves to be translated
  */
-static inline unsigned int s390_iot_shift(enum s390_iot_level level)
+static inline unsigned int zpci_table_shift(enum zpci_table_level level)
 {
-	static const u8 shift[S390_IOT_LEVELS] = {
-		[S390_IOT_PT] = PAGE_SHIFT,
-		[S390_IOT_ST] = ZPCI_ST_SHIFT,
-		[S390_IOT_RT] = ZPCI_ST_SHIFT + ZPCI_TABLE_BITS,
-		[S390_IOT_RS] = ZPCI_ST_SHIFT + 2 * ZPCI_TABLE_BITS,
-		[S390_IOT_RF] = ZPCI_ST_SHIFT + 3 * ZPCI_TABLE_BITS,
+	static const u8 shift[ZPCI_LEVELS] = {
+		[ZPCI_LEVEL_PT] = PAGE_SHIFT,
+		[ZPCI_LEVEL_ST] = ZPCI_ST_SHIFT,
+		[ZPCI_LEVEL_RT] = ZPCI_ST_SHIFT + ZPCI_TABLE_BITS,
+		[ZPCI_LEVEL_RS] = ZPCI_ST_SHIFT + 2 * ZPCI_TABLE_BITS,
+		[ZPCI_LEVEL_RF] = ZPCI_ST_SHIFT + 3 * ZPCI_TABLE_BITS,
 	};
 
 	return shift[level];
 }
 
 /**
- * s390_iot_span_last() - last address that the same entry covers
+ * zpci_span_last() - last address that the same entry covers
  * @level: level of the table that the entry is in
  * @iova: I/O address
  *
  * Return: the last I/O address with the same entry as @iova
  */
-static inline u64 s390_iot_span_last(enum s390_iot_level level, u64 iova)
+static inline u64 zpci_span_last(enum zpci_table_level level, u64 iova)
 {
-	return iova | (BIT_ULL(s390_iot_shift(level)) - 1);
+	return iova | (BIT_ULL(zpci_table_shift(level)) - 1);
 }
 
 /**
- * s390_iot_last() - last address that a table translates
- * @level: level of the table, not S390_IOT_PT
+ * zpci_table_last() - last address that a table translates
+ * @level: level of the table, not ZPCI_LEVEL_PT
  *
  * Return: the last I/O address of an address space with such a table at its top
  */
-static inline u64 s390_iot_last(enum s390_iot_level level)
+static inline u64 zpci_table_last(enum zpci_table_level level)
 {
-	return level == S390_IOT_RF ? U64_MAX : s390_iot_span_last(level + 1, 0);
+	return level == ZPCI_LEVEL_RF ? U64_MAX : zpci_span_last(level + 1, 0);
 }
 
 /**
- * s390_iot_index() - index of an I/O address in a table
+ * zpci_table_index() - index of an I/O address in a table
  * @level: level of the table
  * @iova: I/O address
  *
  * Return: index of the entry that covers @iova
  */
-static inline unsigned int s390_iot_index(enum s390_iot_level level, u64 iova)
+static inline unsigned int zpci_table_index(enum zpci_table_level level, u64 iova)
 {
-	return (iova >> s390_iot_shift(level)) &
-	       (level == S390_IOT_PT ? ZPCI_PT_MASK : ZPCI_INDEX_MASK);
+	return (iova >> zpci_table_shift(level)) &
+	       (level == ZPCI_LEVEL_PT ? ZPCI_PT_MASK : ZPCI_INDEX_MASK);
 }
 
 /**
- * s390_iot_same() - how far are two arrays of entries the same?
+ * zpci_same_len() - how far are two arrays of entries the same?
  * @a: the one array
  * @b: the other one; they may overlap
  * @nr: number of entries of each
@@ -135,7 +135,7 @@ static inline unsigned int s390_iot_index(enum s390_iot_level level, u64 iova)
  *
  * Return: number of entries before the first that differs, @nr if none does
  */
-static inline unsigned int s390_iot_same(const u64 *a, const u64 *b,
+static inline unsigned int zpci_same_len(const u64 *a, const u64 *b,
 					 unsigned int nr)
 {
 #ifdef CONFIG_S390
@@ -166,22 +166,22 @@ static inline unsigned int s390_iot_same(const u64 *a, const u64 *b,
 }
 
 /**
- * s390_iot_run() - how many entries are the same as the first?
+ * zpci_run_len() - how many entries are the same as the first?
  * @entry: the first entry
  * @nr: number of entries, at least one
  *
  * Return: length of the run of equal entries that begins with the first
  */
-static inline unsigned int s390_iot_run(const unsigned long *entry,
+static inline unsigned int zpci_run_len(const unsigned long *entry,
 					unsigned int nr)
 {
 	const u64 *first = (const u64 *)entry;
 
-	return 1 + s390_iot_same(first + 1, first, nr - 1);
+	return 1 + zpci_same_len(first + 1, first, nr - 1);
 }
 
 /**
- * s390_iot_run_nr() - entries of a table that cover a range
+ * zpci_run_nr() - entries of a table that cover a range
  * @level: level of the table
  * @iova: first I/O address of the range
  * @last: last I/O address of the range, which may be in another table
@@ -189,147 +189,147 @@ static inline unsigned int s390_iot_run(const unsigned long *entry,
  * Return: number of entries from that for @iova on, up to that for @last or the
  * end of the table, whichever comes first
  */
-static inline unsigned int s390_iot_run_nr(enum s390_iot_level level, u64 iova,
-					   u64 last)
+static inline unsigned int zpci_run_nr(enum zpci_table_level level, u64 iova,
+				       u64 last)
 {
-	u64 end = level == S390_IOT_RF ? U64_MAX :
-					 s390_iot_span_last(level + 1, iova);
+	u64 end = level == ZPCI_LEVEL_RF ? U64_MAX :
+					 zpci_span_last(level + 1, iova);
 
-	return s390_iot_index(level, min(last, end)) -
-	       s390_iot_index(level, iova) + 1;
+	return zpci_table_index(level, min(last, end)) -
+	       zpci_table_index(level, iova) + 1;
 }
 
 /**
- * s390_iot_run_last() - last address that some entries cover
+ * zpci_run_last() - last address that some entries cover
  * @level: level of the table
  * @iova: I/O address that the first of them covers
  * @nr: number of entries, at least one, which are in the same table
  *
  * Return: the last I/O address that the last of them covers
  */
-static inline u64 s390_iot_run_last(enum s390_iot_level level, u64 iova,
-				    unsigned int nr)
+static inline u64 zpci_run_last(enum zpci_table_level level, u64 iova,
+				unsigned int nr)
 {
-	return s390_iot_span_last(level, iova) +
-	       ((u64)(nr - 1) << s390_iot_shift(level));
+	return zpci_span_last(level, iova) +
+	       ((u64)(nr - 1) << zpci_table_shift(level));
 }
 
 /**
- * s390_iot_pte_valid() - does a page table entry translate?
+ * pt_entry_isvalid() - does a page table entry translate?
  * @pte: the entry
  *
  * Return: true if the entry designates a frame
  */
-static inline bool s390_iot_pte_valid(u64 pte)
+static inline bool pt_entry_isvalid(u64 pte)
 {
 	return (pte & ZPCI_PTE_VALID_MASK) == ZPCI_PTE_VALID;
 }
 
 /**
- * s390_iot_entry_valid() - is a region or segment table entry valid?
+ * reg_entry_isvalid() - is a region or segment table entry valid?
  * @entry: the entry
  *
  * Return: true if the entry designates a table or a frame
  */
-static inline bool s390_iot_entry_valid(u64 entry)
+static inline bool reg_entry_isvalid(u64 entry)
 {
 	return (entry & ZPCI_TABLE_VALID_MASK) == ZPCI_TABLE_VALID;
 }
 
 /**
- * s390_iot_pte() - compose a valid page table entry
+ * zpci_make_pte() - compose a valid page table entry
  * @addr: absolute address of the frame
  * @prot: the function must not store to the frame
  *
  * Return: the entry
  */
-static inline u64 s390_iot_pte(u64 addr, bool prot)
+static inline u64 zpci_make_pte(u64 addr, bool prot)
 {
 	return (addr & ZPCI_PTE_ADDR_MASK) | ZPCI_PTE_VALID |
 	       (prot ? ZPCI_TABLE_PROTECTED : ZPCI_TABLE_UNPROTECTED);
 }
 
 /**
- * s390_iot_ste() - compose a segment table entry that leads to a page table
+ * zpci_make_ste() - compose a segment table entry that leads to a page table
  * @pto: absolute address of the page table
  *
  * Return: the entry
  */
-static inline u64 s390_iot_ste(u64 pto)
+static inline u64 zpci_make_ste(u64 pto)
 {
 	return (pto & ZPCI_STE_ADDR_MASK) | ZPCI_TABLE_TYPE_SX |
 	       ZPCI_TABLE_VALID | ZPCI_TABLE_UNPROTECTED;
 }
 
 /**
- * s390_iot_type() - designation type that leads to a table
- * @level: level of the table, not S390_IOT_PT
+ * zpci_level_type() - designation type that leads to a table
+ * @level: level of the table, not ZPCI_LEVEL_PT
  *
  * Return: type as in enum zpci_ioat_dtype
  */
-static inline unsigned int s390_iot_type(enum s390_iot_level level)
+static inline unsigned int zpci_level_type(enum zpci_table_level level)
 {
-	return level - S390_IOT_ST;
+	return level - ZPCI_LEVEL_ST;
 }
 
 /**
- * s390_iot_in_dtsm() - does a function take tables of a level?
- * @level: level of the table, not S390_IOT_PT
+ * zpci_level_in_dtsm() - does a function take tables of a level?
+ * @level: level of the table, not ZPCI_LEVEL_PT
  * @dtsm: mask of designation types that CLP gives for the function; type 0 is
  *	  the leftmost bit: QEMU's ZPCI_DTSM, 0x40, is region-third alone
  *
  * Return: true if it does
  */
-static inline bool s390_iot_in_dtsm(enum s390_iot_level level, u8 dtsm)
+static inline bool zpci_level_in_dtsm(enum zpci_table_level level, u8 dtsm)
 {
-	return dtsm & (0x80 >> s390_iot_type(level));
+	return dtsm & (0x80 >> zpci_level_type(level));
 }
 
 /**
- * s390_iot_rte() - compose a region table entry
+ * zpci_make_rte() - compose a region table entry
  * @level: level of the region table
  * @origin: absolute address of a table of the next lower level, of full length
  *
  * Return: the entry
  */
-static inline u64 s390_iot_rte(enum s390_iot_level level, u64 origin)
+static inline u64 zpci_make_rte(enum zpci_table_level level, u64 origin)
 {
-	return (origin & ZPCI_RTE_ADDR_MASK) | s390_iot_type(level) << 2 |
+	return (origin & ZPCI_RTE_ADDR_MASK) | zpci_level_type(level) << 2 |
 	       ZPCI_TABLE_LEN_RTX | ZPCI_TABLE_VALID | ZPCI_TABLE_UNPROTECTED;
 }
 
 /**
- * s390_iot_iota() - compose an I/O translation anchor
- * @level: level of the table, not S390_IOT_PT
+ * zpci_make_iota() - compose an I/O translation anchor
+ * @level: level of the table, not ZPCI_LEVEL_PT
  * @origin: absolute address of the table
  *
  * Return: the anchor, with the storage key that the kernel uses
  */
-static inline u64 s390_iot_iota(enum s390_iot_level level, u64 origin)
+static inline u64 zpci_make_iota(enum zpci_table_level level, u64 origin)
 {
 	return origin | ZPCI_IOTA_IOT_ENABLED | ZPCI_KEY |
-	       s390_iot_type(level) << S390_IOT_IOTA_DT_SHIFT;
+	       zpci_level_type(level) << ZPCI_IOTA_DT_SHIFT;
 }
 
 /**
- * s390_iot_iota_level() - level of the table that an anchor designates
+ * zpci_iota_level() - level of the table that an anchor designates
  * @iota: the anchor
  *
- * Return: the level, or S390_IOT_PT if the anchor designates no segment or
+ * Return: the level, or ZPCI_LEVEL_PT if the anchor designates no segment or
  * region table or translation is not enabled
  */
-static inline enum s390_iot_level s390_iot_iota_level(u64 iota)
+static inline enum zpci_table_level zpci_iota_level(u64 iota)
 {
-	unsigned int dt = (iota >> S390_IOT_IOTA_DT_SHIFT) &
-			  S390_IOT_IOTA_DT_MASK;
+	unsigned int dt = (iota >> ZPCI_IOTA_DT_SHIFT) &
+			  ZPCI_IOTA_DT_MASK;
 
 	if (!(iota & ZPCI_IOTA_IOT_ENABLED) || dt > ZPCI_IOTA_RFTO)
-		return S390_IOT_PT;
-	return S390_IOT_ST + dt;
+		return ZPCI_LEVEL_PT;
+	return ZPCI_LEVEL_ST + dt;
 }
 
 /**
- * s390_iot_decode() - judge a table entry
+ * zpci_decode_entry() - judge a table entry
  * @level: level of the table that the entry was fetched from
  * @entry: a copy of the entry
  * @addr: set to the origin of the next table or the address of the frame, if
@@ -344,94 +344,94 @@ static inline enum s390_iot_level s390_iot_iota_level(u64 iota)
  *
  * Return: the kind of the entry
  */
-static __always_inline enum s390_iot_kind
-s390_iot_decode(enum s390_iot_level level, u64 entry, u64 *addr, bool *prot)
+static __always_inline enum zpci_entry_kind
+zpci_decode_entry(enum zpci_table_level level, u64 entry, u64 *addr, bool *prot)
 {
-	enum s390_iot_kind kind = S390_IOT_TABLE;
+	enum zpci_entry_kind kind = ZPCI_ENTRY_TABLE;
 
 	if (!entry)
-		return S390_IOT_MALFORMED;
+		return ZPCI_ENTRY_MALFORMED;
 
 	switch (level) {
-	case S390_IOT_PT:
-		if (!s390_iot_pte_valid(entry))
-			return S390_IOT_INVALID;
+	case ZPCI_LEVEL_PT:
+		if (!pt_entry_isvalid(entry))
+			return ZPCI_ENTRY_INVALID;
 		*addr = entry & ZPCI_PTE_ADDR_MASK;
-		kind = S390_IOT_FRAME;
+		kind = ZPCI_ENTRY_FRAME;
 		break;
-	case S390_IOT_ST:
-		if (!s390_iot_entry_valid(entry))
-			return S390_IOT_INVALID;
+	case ZPCI_LEVEL_ST:
+		if (!reg_entry_isvalid(entry))
+			return ZPCI_ENTRY_INVALID;
 		if ((entry & ZPCI_TABLE_TYPE_MASK) != ZPCI_TABLE_TYPE_SX)
-			return S390_IOT_MALFORMED;
-		if (entry & S390_IOT_FC) {
-			*addr = entry & S390_IOT_SFAA_MASK;
-			kind = S390_IOT_FRAME;
+			return ZPCI_ENTRY_MALFORMED;
+		if (entry & ZPCI_STE_FC) {
+			*addr = entry & ZPCI_STE_SFAA_MASK;
+			kind = ZPCI_ENTRY_FRAME;
 		} else {
 			*addr = entry & ZPCI_STE_ADDR_MASK;
 		}
 		break;
 	default:
-		if (!s390_iot_entry_valid(entry))
-			return S390_IOT_INVALID;
-		if ((entry & ZPCI_TABLE_TYPE_MASK) >> 2 != s390_iot_type(level))
-			return S390_IOT_MALFORMED;
+		if (!reg_entry_isvalid(entry))
+			return ZPCI_ENTRY_INVALID;
+		if ((entry & ZPCI_TABLE_TYPE_MASK) >> 2 != zpci_level_type(level))
+			return ZPCI_ENTRY_MALFORMED;
 		/*
 		 * The table below has its full length, TL 3 and TF 0, and is
 		 * a table: a format control is for those to judge who know it.
 		 */
 		if ((entry & ZPCI_TABLE_LEN_RTX) != ZPCI_TABLE_LEN_RTX ||
-		    (entry & (ZPCI_TABLE_OFFSET_MASK | S390_IOT_FC)))
-			return S390_IOT_MALFORMED;
+		    (entry & (ZPCI_TABLE_OFFSET_MASK | ZPCI_STE_FC)))
+			return ZPCI_ENTRY_MALFORMED;
 		*addr = entry & ZPCI_RTE_ADDR_MASK;
 		break;
 	}
 	if (!*addr)
-		return S390_IOT_MALFORMED;
+		return ZPCI_ENTRY_MALFORMED;
 	if (entry & ZPCI_TABLE_PROTECTED)
 		*prot = true;
 	return kind;
 }
 
 /**
- * struct s390_iot_path - the way through a translation table to a page table
+ * struct dma_guest_walk - the way through a translation table to a page table
  * @iova: I/O address that is translated
- * @top: level of the topmost table, not S390_IOT_PT
+ * @top: level of the topmost table, not ZPCI_LEVEL_PT
  * @prot: an entry on the way, or the anchor, protects from stores
  * @addr: the topmost table; then the table or the frame where the way has ended
  * @table: by level, the tables on the way, without the topmost and the page table;
  *	set as far down as the way has led
  */
-struct s390_iot_path {
+struct dma_guest_walk {
 	u64 iova;
-	enum s390_iot_level top;
+	enum zpci_table_level top;
 	bool prot;
 	u64 addr;
-	u64 table[S390_IOT_LEVELS];
+	u64 table[ZPCI_LEVELS];
 };
 
 /**
- * typedef s390_iot_fetch_t - fetch an entry of a table
- * @table: whose table it is, as passed to s390_iot_walk()
+ * typedef dma_fetch_entry_t - fetch an entry of a table
+ * @table: whose table it is, as passed to dma_walk_guest_trans()
  * @addr: address of the entry
  * @entry: where to store a copy
  *
  * Return: 0, or a negative error
  */
-typedef int (*s390_iot_fetch_t)(void *table, u64 addr, u64 *entry);
+typedef int (*dma_fetch_entry_t)(void *table, u64 addr, u64 *entry);
 
-static __always_inline int s390_iot_step(enum s390_iot_level level, u64 iova,
-					 u64 *addr, bool *prot,
-					 s390_iot_fetch_t fetch, void *table)
+static __always_inline int dma_walk_guest_step(enum zpci_table_level level, u64 iova,
+					       u64 *addr, bool *prot,
+					       dma_fetch_entry_t fetch, void *table)
 {
-	u64 entry, index = s390_iot_index(level, iova);
+	u64 entry, index = zpci_table_index(level, iova);
 	int rc = fetch(table, *addr + index * sizeof(entry), &entry);
 
-	return rc ?: s390_iot_decode(level, entry, addr, prot);
+	return rc ?: zpci_decode_entry(level, entry, addr, prot);
 }
 
 /**
- * s390_iot_walk() - walk a translation table, then fetch page table entries
+ * dma_walk_guest_trans() - walk a translation table, then fetch page table entries
  * @path: what to walk
  * @pte: set to the first of the page table entries, that for @path->iova
  * @nr: how many of them, to the end of the page table at most; may be 0
@@ -442,50 +442,50 @@ static __always_inline int s390_iot_step(enum s390_iot_level level, u64 iova,
  * what fetches from there, and with each level a constant, since this is much of
  * what a small RPCIT costs.
  *
- * Return: enum s390_iot_kind of the entry where the way ended, where
- * S390_IOT_TABLE stands for the page table, or what @fetch returned if that is
+ * Return: enum zpci_entry_kind of the entry where the way ended, where
+ * ZPCI_ENTRY_TABLE stands for the page table, or what @fetch returned if that is
  * not 0; then @path tells nothing
  */
-static __always_inline int s390_iot_walk(struct s390_iot_path *path, u64 *pte,
-					 unsigned int nr,
-					 s390_iot_fetch_t fetch, void *table)
+static __always_inline int dma_walk_guest_trans(struct dma_guest_walk *path, u64 *pte,
+						unsigned int nr,
+						dma_fetch_entry_t fetch, void *table)
 {
 	u64 addr = path->addr, iova = path->iova, at, *end = pte + nr;
 	bool prot = path->prot;
 	int rc;
 
 	switch (path->top) {
-	case S390_IOT_RF:
-		rc = s390_iot_step(S390_IOT_RF, iova, &addr, &prot, fetch, table);
-		if (rc != S390_IOT_TABLE)
+	case ZPCI_LEVEL_RF:
+		rc = dma_walk_guest_step(ZPCI_LEVEL_RF, iova, &addr, &prot, fetch, table);
+		if (rc != ZPCI_ENTRY_TABLE)
 			goto out;
-		path->table[S390_IOT_RS] = addr;
+		path->table[ZPCI_LEVEL_RS] = addr;
 		fallthrough;
-	case S390_IOT_RS:
-		rc = s390_iot_step(S390_IOT_RS, iova, &addr, &prot, fetch, table);
-		if (rc != S390_IOT_TABLE)
+	case ZPCI_LEVEL_RS:
+		rc = dma_walk_guest_step(ZPCI_LEVEL_RS, iova, &addr, &prot, fetch, table);
+		if (rc != ZPCI_ENTRY_TABLE)
 			goto out;
-		path->table[S390_IOT_RT] = addr;
+		path->table[ZPCI_LEVEL_RT] = addr;
 		fallthrough;
-	case S390_IOT_RT:
-		rc = s390_iot_step(S390_IOT_RT, iova, &addr, &prot, fetch, table);
-		if (rc != S390_IOT_TABLE)
+	case ZPCI_LEVEL_RT:
+		rc = dma_walk_guest_step(ZPCI_LEVEL_RT, iova, &addr, &prot, fetch, table);
+		if (rc != ZPCI_ENTRY_TABLE)
 			goto out;
-		path->table[S390_IOT_ST] = addr;
+		path->table[ZPCI_LEVEL_ST] = addr;
 		fallthrough;
 	default:
-		rc = s390_iot_step(S390_IOT_ST, iova, &addr, &prot, fetch, table);
-		if (rc != S390_IOT_TABLE)
+		rc = dma_walk_guest_step(ZPCI_LEVEL_ST, iova, &addr, &prot, fetch, table);
+		if (rc != ZPCI_ENTRY_TABLE)
 			goto out;
 	}
 
-	at = addr + s390_iot_index(S390_IOT_PT, iova) * sizeof(*pte);
+	at = addr + zpci_table_index(ZPCI_LEVEL_PT, iova) * sizeof(*pte);
 	for (; pte != end; pte++, at += sizeof(*pte)) {
 		rc = fetch(table, at, pte);
 		if (rc)
 			return rc;
 	}
-	rc = S390_IOT_TABLE;
+	rc = ZPCI_ENTRY_TABLE;
 out:
 	path->addr = addr;
 	path->prot = prot;

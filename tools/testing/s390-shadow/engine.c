@@ -36,7 +36,7 @@ int engine_init(void)
 	int rc = 0;
 
 	if (!done)
-		rc = s390_iot_init();
+		rc = dma_alloc_cpu_table_caches();
 	done = true;
 	return rc;
 }
@@ -61,7 +61,7 @@ bool engine_try_create(int host_top)
 		.pal = world.pal,
 	};
 
-	expect(!engine_init(), "s390_iot_init");
+	expect(!engine_init(), "dma_alloc_cpu_table_caches");
 	expect(!shadow, "the test has a shadow already");
 	guest_ended = false;
 	shadow = s390_shadow_engine_create(&cfg, host_top, &guest_ops, &world,
@@ -224,9 +224,9 @@ void engine_each_limbo(void (*fn)(u64 pte))
 	list_for_each_entry(batch, &shadow->limbo, node) {
 		for (i = 0; i < batch->nr; i++) {
 			frame = &batch->frames[i];
-			fn(s390_iot_pte(frame->addr,
-					frame->gaddr &
-					S390_SHADOW_FRAME_PROTECTED));
+			fn(zpci_make_pte(frame->addr,
+					 frame->gaddr &
+					 S390_SHADOW_FRAME_PROTECTED));
 		}
 	}
 }

@@ -267,10 +267,10 @@ static int fetch_entry(void *guest, u64 gaddr, u64 *entry)
 	return op_fetch(guest, gaddr, entry, 1);
 }
 
-static int op_walk(void *guest, struct s390_iot_path *path, u64 *pte,
+static int op_walk(void *guest, struct dma_guest_walk *path, u64 *pte,
 		   unsigned int nr)
 {
-	return s390_iot_walk(path, pte, nr, fetch_entry, guest);
+	return dma_walk_guest_trans(path, pte, nr, fetch_entry, guest);
 }
 
 static long op_pin(void *guest, const u64 *gaddr, unsigned int nr,

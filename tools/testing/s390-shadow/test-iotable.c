@@ -30,7 +30,7 @@ static void check_tree(unsigned long *root, int top, const u64 *iova,
 	unsigned int i, k, any = 0;
 
 	for (i = 0; i < nr; i++) {
-		unsigned long *p = s390_iot_lookup_pte(root, top, iova[i]);
+		unsigned long *p = dma_lookup_cpu_trans(root, top, iova[i]);
 		u64 want = pte[i];
 
 		/* The last that was stored to the same address */
@@ -42,13 +42,13 @@ static void check_tree(unsigned long *root, int top, const u64 *iova,
 		       "0x%llx: stored 0x%llx", iova[i], want);
 		any += !(want & NO_PTE);
 	}
-	expect(s390_iot_has_mappings(root, top) == !!any,
+	expect(dma_has_cpu_trans(root, top) == !!any,
 	       "has_mappings is wrong, there are %u", any);
 
 	/* All page tables are found, in order */
 	oracle_host_segments(virt_to_phys(root), top, &s);
 	for (i = 0; i < s.nr; i++) {
-		expect(s390_iot_find_ste(root, top, &at, last) &&
+		expect(dma_find_seg_trans(root, top, &at, last) &&
 		       at >> 20 == s.iova[i] >> 20,
 		       "find_ste comes to 0x%llx, not to 0x%llx", at, s.iova[i]);
 		/* and not if the range ends before it */
@@ -56,8 +56,8 @@ static void check_tree(unsigned long *root, int top, const u64 *iova,
 			u64 before = s.iova[i] - 0x100000;
 
 			if (!i || s.iova[i - 1] < before)
-				expect(!s390_iot_find_ste(root, top, &before,
-							  s.iova[i] - 1),
+				expect(!dma_find_seg_trans(root, top, &before,
+							   s.iova[i] - 1),
 				       "find_ste finds 0x%llx", before);
 		}
 		at = at | 0xfffff;
@@ -65,7 +65,7 @@ static void check_tree(unsigned long *root, int top, const u64 *iova,
 			break;
 		at++;
 	}
-	expect(at == last || !s390_iot_find_ste(root, top, &at, last),
+	expect(at == last || !dma_find_seg_trans(root, top, &at, last),
 	       "find_ste finds one too many: 0x%llx", at);
 	segments_free(&s);
 }
@@ -81,19 +81,19 @@ static void walks(void)
 	for (round = 0; round < 20 * rounds; round++) {
 		top = RT + round % 3;
 		world_init(top, false);
-		root = s390_iot_alloc_table(GFP_KERNEL_ACCOUNT);
+		root = dma_alloc_cpu_table(GFP_KERNEL_ACCOUNT);
 		for (nr = 0; nr < NR; nr++) {
 			iova[nr] = random_iova(top);
 			/* Now and then there is no memory; then once more */
 			if (!rnd_below(8)) {
 				fault_arm(FAULT_TABLE, 1 + rnd_below(4), 1,
 					  -ENOMEM);
-				s390_iot_walk_pte(root, top, iova[nr],
-						  GFP_KERNEL_ACCOUNT);
+				dma_walk_cpu_trans(root, top, iova[nr],
+						   GFP_KERNEL_ACCOUNT);
 				fault_arm(FAULT_NONE, 0, 0, 0);
 			}
-			p = s390_iot_walk_pte(root, top, iova[nr],
-					      GFP_KERNEL_ACCOUNT);
+			p = dma_walk_cpu_trans(root, top, iova[nr],
+					       GFP_KERNEL_ACCOUNT);
 			expect(p, "walk");
 			pte[nr] = rnd_below(3) ?
 				  SHIM_FRAME_PHYS + rnd_below(1000) * 4096 : NO_PTE;
@@ -102,13 +102,13 @@ static void walks(void)
 		check_tree(root, top, iova, pte, nr);
 		for (i = 0; i < nr; i++) {
 			pte[i] = NO_PTE;
-			*s390_iot_lookup_pte(root, top, iova[i]) = NO_PTE;
+			*dma_lookup_cpu_trans(root, top, iova[i]) = NO_PTE;
 		}
 		check_tree(root, top, iova, pte, nr);
-		s390_iot_free_tree(root, top);
+		dma_cleanup_tables(root, top);
 		check_nothing_left();
 	}
-	s390_iot_free_tree(NULL, RT);
+	dma_cleanup_tables(NULL, RT);
 }
 
 static struct {
@@ -124,11 +124,11 @@ static void *walker(void *arg)
 	rnd_seed(shared.seed + (rnd_below(2) ? 0 : (uintptr_t)arg));
 	for (i = 0; i < 400; i++) {
 		u64 iova = random_iova(RS);
-		unsigned long *p = s390_iot_walk_pte(shared.root, RS, iova,
-						     GFP_KERNEL_ACCOUNT);
+		unsigned long *p = dma_walk_cpu_trans(shared.root, RS, iova,
+						      GFP_KERNEL_ACCOUNT);
 
 		WRITE_ONCE(*p, SHIM_FRAME_PHYS + (iova >> 12) % 1000 * 4096);
-		expect(s390_iot_lookup_pte(shared.root, RS, iova) == p,
+		expect(dma_lookup_cpu_trans(shared.root, RS, iova) == p,
 		       "a walk and a look-up of 0x%llx differ", iova);
 	}
 	return NULL;
@@ -142,15 +142,15 @@ static void walks_at_once(void)
 	expect(!engine_init(), "init");
 	for (round = 0; round < 10 * rounds; round++) {
 		world_init(RS, false);
-		shared.root = s390_iot_alloc_table(GFP_KERNEL_ACCOUNT);
+		shared.root = dma_alloc_cpu_table(GFP_KERNEL_ACCOUNT);
 		shared.seed = rnd();
 		for (i = 0; i < ARRAY_SIZE(threads); i++)
 			pthread_create(&threads[i], NULL, walker,
 				       (void *)(uintptr_t)i);
 		for (i = 0; i < ARRAY_SIZE(threads); i++)
 			pthread_join(threads[i], NULL);
-		expect(s390_iot_has_mappings(shared.root, RS), "mapped");
-		s390_iot_free_tree(shared.root, RS);
+		expect(dma_has_cpu_trans(shared.root, RS), "mapped");
+		dma_cleanup_tables(shared.root, RS);
 		check_nothing_left();
 	}
 }

@@ -308,7 +308,7 @@ static __always_inline int ioat_view_fetch(void *table, u64 gaddr, u64 *entry)
 }
 
 /* Called in the same context as ioat_read() */
-static int ioat_walk_table(void *guest, struct s390_iot_path *path, u64 *pte,
+static int ioat_walk_table(void *guest, struct dma_guest_walk *path, u64 *pte,
 			   unsigned int nr)
 {
 	struct ioat_view view;
@@ -320,7 +320,7 @@ static int ioat_walk_table(void *guest, struct s390_iot_path *path, u64 *pte,
 		view.first = 0;
 		view.size = 0;
 	}
-	return s390_iot_walk(path, pte, nr, ioat_view_fetch, &view);
+	return dma_walk_guest_trans(path, pte, nr, ioat_view_fetch, &view);
 }
 
 static void ioat_count_pinned(struct kvm *kvm, long nr)
