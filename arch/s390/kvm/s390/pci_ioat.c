@@ -172,7 +172,7 @@ static int ioat_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 /*
  * LG fetches an aligned doubleword as one, as observed by other CPUs. It takes
  * the secondary-space mode to get at user memory with it, as in
- * arch_futex_atomic_op_inuser() and cmpxchg_user_key().
+ * arch_futex_atomic_op_inuser(). The caller has called enable_sacf_uaccess().
  */
 static __always_inline int fetch_user(u64 *val, const u64 __user *uaddr)
 {
@@ -238,6 +238,7 @@ static int ioat_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 {
 	const u64 __user *uaddr;
 	unsigned long hva;
+	bool sacf_flag;
 	int rc = 0;
 
 	if (!ioat_slot(guest, gaddr, &hva))
@@ -245,8 +246,7 @@ static int ioat_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	uaddr = (const u64 __user *)hva;
 
 	might_fault();
-	if (nr == 1)
-		return fetch_user(dst, uaddr);
+	sacf_flag = enable_sacf_uaccess();
 	for (; nr >= FETCH_MANY && !rc; nr -= FETCH_MANY) {
 		rc = fetch_user_many(dst, uaddr);
 		dst += FETCH_MANY;
@@ -254,6 +254,7 @@ static int ioat_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	}
 	for (; nr && !rc; nr--)
 		rc = fetch_user(dst++, uaddr++);
+	disable_sacf_uaccess(sacf_flag);
 	return rc;
 }
 
@@ -312,6 +313,8 @@ static int ioat_walk_table(void *guest, struct dma_guest_walk *path, u64 *pte,
 			   unsigned int nr)
 {
 	struct ioat_view view;
+	bool sacf_flag;
+	int rc;
 
 	might_fault();
 	view.reg = guest;
@@ -320,7 +323,10 @@ static int ioat_walk_table(void *guest, struct dma_guest_walk *path, u64 *pte,
 		view.first = 0;
 		view.size = 0;
 	}
-	return dma_walk_guest_trans(path, pte, nr, ioat_view_fetch, &view);
+	sacf_flag = enable_sacf_uaccess();
+	rc = dma_walk_guest_trans(path, pte, nr, ioat_view_fetch, &view);
+	disable_sacf_uaccess(sacf_flag);
+	return rc;
 }
 
 static void ioat_count_pinned(struct kvm *kvm, long nr)
