@@ -5,6 +5,8 @@
 
 set -euo pipefail
 export LC_ALL=C TZ=UTC
+# Scripts of the kernel that run in the base source must not add files to it.
+export PYTHONDONTWRITEBYTECODE=1
 
 LAB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPO=$(dirname "$LAB")
