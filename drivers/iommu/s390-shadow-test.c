@@ -61,8 +61,8 @@ struct fixture {
 	unsigned int refreshes;
 	unsigned int failing_refreshes;	/* so many of the next ones fail */
 
-	/* Called once, from within the next pin or host refresh */
-	void (*in_pin)(struct fixture *f);
+	/* Called once, when the next walk has fetched, or amid a host refresh */
+	void (*in_walk)(struct fixture *f);
 	void (*in_refresh)(struct fixture *f);
 	struct completion other_done;
 	int other_rc;
@@ -180,7 +180,11 @@ static int fake_fetch(void *guest, u64 gaddr, u64 *entry)
 static int fake_walk(void *guest, struct dma_guest_walk *path, u64 *pte,
 		     unsigned int nr)
 {
-	return dma_walk_guest_trans(path, pte, nr, fake_fetch, guest);
+	struct fixture *f = guest;
+	int rc = dma_walk_guest_trans(path, pte, nr, fake_fetch, guest);
+
+	run_once(f, &f->in_walk);
+	return rc;
 }
 
 static long fake_pin(void *guest, const u64 *gaddr, unsigned int nr,
@@ -190,7 +194,6 @@ static long fake_pin(void *guest, const u64 *gaddr, unsigned int nr,
 	unsigned int i;
 	int frame;
 
-	run_once(f, &f->in_pin);
 	for (i = 0; i < nr; i++) {
 		frame = frame_of(f, gaddr[i] & PAGE_MASK);
 		if (frame < 0)
@@ -519,7 +522,7 @@ static int other_cpu(void *data)
 	struct fixture *f = data;
 
 	f->other_rc = refresh_range(f, f->cfg.pba, f->cfg.pal);
-	complete(&f->other_done);
+	complete_all(&f->other_done);
 	return 0;
 }
 
@@ -532,7 +535,7 @@ static void start_other_cpu(struct fixture *f)
 	KUNIT_EXPECT_FALSE(f->test, IS_ERR(task));
 }
 
-/* In the middle of a mapping, the guest gives up the segment, and says so */
+/* Before the fetched entry is mapped, the guest gives up the segment */
 static void guest_gives_up_segment(struct fixture *f)
 {
 	*guest_ste(f, 1) = ZPCI_TABLE_INVALID;
@@ -550,7 +553,7 @@ static void older_value_in_flight(struct kunit *test)
 
 	start_shadow(f);
 	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA, false);
-	f->in_pin = guest_gives_up_segment;
+	f->in_walk = guest_gives_up_segment;
 	KUNIT_EXPECT_EQ(test, refresh(f, ZPCI_PT_ENTRIES, 1), 0);
 	wait_for_completion(&f->other_done);
 	KUNIT_EXPECT_EQ(test, f->other_rc, 0);
