@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for the registration of I/O translation tables
+ *
+ * A model of one function answers the instructions and CLP requests. It is
+ * enabled or disabled, has a table or none, and fails on request. The tests
+ * check what may be freed, which no machine shows unless it is broken.
+ */
+
+#include <kunit/static_stub.h>
+#include <kunit/test.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/rwsem.h>
+#include <asm/clp.h>
+#include <asm/pci.h>
+#include <asm/pci_clp.h>
+#include <asm/pci_insn.h>
+
+#define FH_DISABLED	0x00000042
+#define FH_ENABLED	0x80000042
+#define BASE		0x10000000UL
+#define LIMIT		0xffffffffffUL
+#define IOTA_1		0x12345804UL
+#define IOTA_2		0x23456804UL
+
+/**
+ * struct model - the function, as the machine sees it
+ * @zdev: the function, as the kernel sees it
+ * @fh: function handle, tells whether it is enabled
+ * @gone: no handle is valid
+ * @registered: it has a table
+ * @iota: of that table
+ * @gisa: designation that took effect when the function was enabled
+ * @reg_status: status of a registration that fails, 0: it does not fail
+ * @dereg_status: likewise of a deregistration
+ * @disable_rc: result of a request to disable the function, if it fails
+ * @enable_rc: likewise to enable it
+ * @refresh_next: I/O address at which the next RPCIT has to begin
+ * @refreshed: bytes that RPCITs covered
+ */
+struct model {
+	struct zpci_dev *zdev;
+	u32 fh;
+	bool gone;
+	bool registered;
+	u64 iota;
+	u32 gisa;
+	u8 reg_status;
+	u8 dereg_status;
+	int disable_rc;
+	int enable_rc;
+	u64 refresh_next;
+	u64 refreshed;
+};
+
+static struct model *model(void)
+{
+	return kunit_get_current_test()->priv;
+}
+
+static u8 model_mod_fc(u64 req, struct zpci_fib *fib, u8 *status)
+{
+	struct model *m = model();
+	u8 fc = req & 0xff;
+
+	*status = 0;
+	if (m->gone || req >> 32 != m->fh || m->fh == FH_DISABLED)
+		return ZPCI_CC_INVAL_HANDLE;
+
+	switch (fc) {
+	case ZPCI_MOD_FC_REG_IOAT:
+		*status = m->registered ? ZPCI_MOD_ST_SEQUENCE : m->reg_status;
+		if (*status)
+			return ZPCI_CC_ERR;
+		m->registered = true;
+		m->iota = fib->iota;
+		break;
+	case ZPCI_MOD_FC_DEREG_IOAT:
+		*status = m->registered ? m->dereg_status : ZPCI_MOD_ST_SEQUENCE;
+		if (*status)
+			return ZPCI_CC_ERR;
+		m->registered = false;
+		break;
+	default:
+		KUNIT_FAIL(kunit_get_current_test(), "function control %u", fc);
+	}
+	return ZPCI_CC_OK;
+}
+
+static int model_refresh(u64 fn, u64 addr, u64 range)
+{
+	struct model *m = model();
+
+	KUNIT_EXPECT_TRUE(kunit_get_current_test(), m->registered);
+	KUNIT_EXPECT_EQ(kunit_get_current_test(), addr, m->refresh_next);
+	m->refresh_next += range;
+	m->refreshed += range;
+	return 0;
+}
+
+static int model_disable(struct zpci_dev *zdev, u32 *fh)
+{
+	struct model *m = model();
+
+	if (m->disable_rc)
+		return m->disable_rc;
+	m->fh = FH_DISABLED;
+	m->registered = false;
+	*fh = m->fh;
+	return 0;
+}
+
+static int model_enable(struct zpci_dev *zdev, u32 *fh, u8 nr_dma_as)
+{
+	struct model *m = model();
+
+	if (m->enable_rc)
+		return m->enable_rc;
+	m->fh = FH_ENABLED;
+	m->gisa = zdev->gisa;
+	*fh = m->fh;
+	return 0;
+}
+
+static int model_refresh_fh(u32 fid, u32 *fh)
+{
+	*fh = model()->fh;
+	return 0;
+}
+
+static int ioat_test_init(struct kunit *test)
+{
+	struct model *m;
+
+	m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	test->priv = m;
+	m->zdev = kunit_kzalloc(test, sizeof(*m->zdev), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m->zdev);
+	init_rwsem(&m->zdev->ioat_lock);
+	mutex_init(&m->zdev->state_lock);
+	m->fh = FH_ENABLED;
+	m->zdev->fh = FH_ENABLED;
+	m->refresh_next = BASE;
+
+	kunit_activate_static_stub(test, zpci_mod_fc, model_mod_fc);
+	kunit_activate_static_stub(test, zpci_refresh_trans, model_refresh);
+	kunit_activate_static_stub(test, clp_disable_fh, model_disable);
+	kunit_activate_static_stub(test, clp_enable_fh, model_enable);
+	kunit_activate_static_stub(test, clp_refresh_fh, model_refresh_fh);
+	return 0;
+}
+
+/* A table, then another one, then none */
+static void set_and_drop(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, m->iota, IOTA_1);
+	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, IOTA_2, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, m->iota, IOTA_2);
+	KUNIT_EXPECT_TRUE(test, zpci_drop_dma_table(m->zdev));
+	KUNIT_EXPECT_FALSE(test, m->registered);
+
+	/* A function without a table keeps none when it is enabled again */
+	KUNIT_EXPECT_EQ(test, 0, zpci_disable_device(m->zdev));
+	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
+	KUNIT_EXPECT_FALSE(test, m->registered);
+}
+
+/* A function that can't take the table gets it when it is enabled */
+static void set_later(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	KUNIT_EXPECT_EQ(test, 0, zpci_disable_device(m->zdev));
+	KUNIT_EXPECT_EQ(test, -ENODEV,
+			zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
+	KUNIT_EXPECT_TRUE(test, m->registered);
+	KUNIT_EXPECT_EQ(test, m->iota, IOTA_1);
+
+	/* Identity is an I/O translation anchor of zero, not the lack of one */
+	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, 0, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, 0, zpci_disable_device(m->zdev));
+	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
+	KUNIT_EXPECT_TRUE(test, m->registered);
+	KUNIT_EXPECT_EQ(test, m->iota, 0);
+}
+
+/* In error state, gone: no failure for the one who attaches a domain */
+static void set_unavailable(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	m->reg_status = ZPCI_PCI_ST_FUNC_NOT_AVAIL;
+	KUNIT_EXPECT_EQ(test, -ENODEV,
+			zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
+	m->reg_status = ZPCI_PCI_ST_INSUF_RES;
+	KUNIT_EXPECT_EQ(test, -EIO,
+			zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
+	m->gone = true;
+	KUNIT_EXPECT_EQ(test, -ENODEV,
+			zpci_set_dma_table(m->zdev, IOTA_2, BASE, LIMIT));
+	KUNIT_EXPECT_TRUE(test, zpci_drop_dma_table(m->zdev));
+}
+
+/* The last resort: a disabled function has no table */
+static void deregister_fails(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
+	m->dereg_status = ZPCI_PCI_ST_INSUF_RES;
+	KUNIT_EXPECT_TRUE(test, zpci_drop_dma_table(m->zdev));
+	KUNIT_EXPECT_EQ(test, m->fh, FH_DISABLED);
+	KUNIT_EXPECT_FALSE(test, m->registered);
+}
+
+/* It does not fail for a function that has no table for another reason */
+static void deregister_needless(struct kunit *test)
+{
+	static const u8 status[] = {
+		ZPCI_PCI_ST_FUNC_NOT_AVAIL, ZPCI_PCI_ST_ALREADY_IN_RQ_STATE,
+		ZPCI_MOD_ST_SEQUENCE,
+	};
+	struct model *m = test->priv;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(status); i++) {
+		m->registered = false;
+		KUNIT_EXPECT_EQ(test, 0,
+				zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
+		m->dereg_status = status[i];
+		KUNIT_EXPECT_TRUE(test, zpci_drop_dma_table(m->zdev));
+		KUNIT_EXPECT_EQ(test, m->fh, FH_ENABLED);
+	}
+}
+
+/* What the function may still reach is not freed, and not replaced */
+static void deregister_and_disable_fail(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
+	m->dereg_status = ZPCI_PCI_ST_INSUF_RES;
+	m->disable_rc = CLP_RC_SETPCIFN_ERR;
+	KUNIT_EXPECT_EQ(test, -EBUSY,
+			zpci_set_dma_table(m->zdev, IOTA_2, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, m->iota, IOTA_1);
+	KUNIT_EXPECT_FALSE(test, zpci_drop_dma_table(m->zdev));
+	/* Asked again, the answer is the same */
+	KUNIT_EXPECT_FALSE(test, zpci_drop_dma_table(m->zdev));
+
+	/* Disabled already: then it has none */
+	m->disable_rc = CLP_RC_SETPCIFN_ALRDY;
+	KUNIT_EXPECT_TRUE(test, zpci_drop_dma_table(m->zdev));
+}
+
+/* A hypervisor that keeps a copy of the table reads all of it again */
+static void refresh_after_reset(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	m->zdev->tlb_refresh = 1;
+	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, m->refreshed, 0);
+	KUNIT_EXPECT_EQ(test, 0, zpci_disable_device(m->zdev));
+	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
+	KUNIT_EXPECT_EQ(test, m->refreshed, LIMIT - BASE + 1);
+}
+
+/* The designation of a guest takes effect, the table stays */
+static void designate(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, 0, zpci_designate(m->zdev, 0x1000));
+	KUNIT_EXPECT_EQ(test, m->gisa, 0x1000);
+	KUNIT_EXPECT_TRUE(test, m->registered);
+
+	/* Its handle did not tell that it was disabled */
+	m->disable_rc = CLP_RC_SETPCIFN_ALRDY;
+	m->registered = false;
+	KUNIT_EXPECT_EQ(test, 0, zpci_designate(m->zdev, 0));
+	KUNIT_EXPECT_EQ(test, m->gisa, 0);
+	KUNIT_EXPECT_TRUE(test, m->registered);
+	m->disable_rc = 0;
+
+	/* A failure leaves it disabled */
+	m->reg_status = ZPCI_PCI_ST_INSUF_RES;
+	KUNIT_EXPECT_EQ(test, -EIO, zpci_designate(m->zdev, 0x1000));
+	KUNIT_EXPECT_EQ(test, m->fh, FH_DISABLED);
+	KUNIT_EXPECT_FALSE(test, zdev_enabled(m->zdev));
+	m->enable_rc = CLP_RC_SETPCIFN_ERR;
+	KUNIT_EXPECT_EQ(test, -EIO, zpci_designate(m->zdev, 0x1000));
+	KUNIT_EXPECT_FALSE(test, zdev_enabled(m->zdev));
+}
+
+static struct kunit_case ioat_test_cases[] = {
+	KUNIT_CASE(set_and_drop),
+	KUNIT_CASE(set_later),
+	KUNIT_CASE(set_unavailable),
+	KUNIT_CASE(deregister_fails),
+	KUNIT_CASE(deregister_needless),
+	KUNIT_CASE(deregister_and_disable_fail),
+	KUNIT_CASE(refresh_after_reset),
+	KUNIT_CASE(designate),
+	{}
+};
+
+static struct kunit_suite ioat_test_suite = {
+	.name = "zpci_ioat",
+	.init = ioat_test_init,
+	.test_cases = ioat_test_cases,
+};
+
+kunit_test_suite(ioat_test_suite);
+
+MODULE_DESCRIPTION("KUnit tests for the registration of I/O translation tables");
+MODULE_LICENSE("GPL");
