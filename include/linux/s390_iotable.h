@@ -80,9 +80,9 @@ static inline unsigned int zpci_table_shift(enum zpci_table_level level)
 	static const u8 shift[ZPCI_LEVELS] = {
 		[ZPCI_LEVEL_PT] = PAGE_SHIFT,
 		[ZPCI_LEVEL_ST] = ZPCI_ST_SHIFT,
-		[ZPCI_LEVEL_RT] = ZPCI_ST_SHIFT + ZPCI_TABLE_BITS,
-		[ZPCI_LEVEL_RS] = ZPCI_ST_SHIFT + 2 * ZPCI_TABLE_BITS,
-		[ZPCI_LEVEL_RF] = ZPCI_ST_SHIFT + 3 * ZPCI_TABLE_BITS,
+		[ZPCI_LEVEL_RT] = ZPCI_RT_SHIFT,
+		[ZPCI_LEVEL_RS] = ZPCI_RS_SHIFT,
+		[ZPCI_LEVEL_RF] = ZPCI_RF_SHIFT,
 	};
 
 	return shift[level];
@@ -294,7 +294,7 @@ static inline bool zpci_level_in_dtsm(enum zpci_table_level level, u8 dtsm)
  */
 static inline u64 zpci_make_rte(enum zpci_table_level level, u64 origin)
 {
-	return (origin & ZPCI_RTE_ADDR_MASK) | zpci_level_type(level) << 2 |
+	return (origin & ZPCI_RTE_ADDR_MASK) | zpci_level_type(level) << ZPCI_IOTA_DT_SHIFT |
 	       ZPCI_TABLE_LEN_RTX | ZPCI_TABLE_VALID | ZPCI_TABLE_UNPROTECTED;
 }
 

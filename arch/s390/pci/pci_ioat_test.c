@@ -36,6 +36,7 @@
  * @dereg_status: likewise of a deregistration
  * @disable_rc: result of a request to disable the function, if it fails
  * @enable_rc: likewise to enable it
+ * @refresh_rc: likewise of an RPCIT
  * @refresh_next: I/O address at which the next RPCIT has to begin
  * @refreshed: bytes that RPCITs covered
  */
@@ -50,6 +51,7 @@ struct model {
 	u8 dereg_status;
 	int disable_rc;
 	int enable_rc;
+	int refresh_rc;
 	u64 refresh_next;
 	u64 refreshed;
 };
@@ -96,7 +98,7 @@ static int model_refresh(u64 fn, u64 addr, u64 range)
 	KUNIT_EXPECT_EQ(kunit_get_current_test(), addr, m->refresh_next);
 	m->refresh_next += range;
 	m->refreshed += range;
-	return 0;
+	return m->refresh_rc;
 }
 
 static int model_disable(struct zpci_dev *zdev, u32 *fh)
@@ -199,8 +201,7 @@ static void set_unavailable(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -ENODEV,
 			zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
 	m->reg_status = ZPCI_PCI_ST_INSUF_RES;
-	KUNIT_EXPECT_EQ(test, -EIO,
-			zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, -EIO, zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
 	m->gone = true;
 	KUNIT_EXPECT_EQ(test, -ENODEV,
 			zpci_set_dma_table(m->zdev, IOTA_2, BASE, LIMIT));
@@ -247,15 +248,22 @@ static void deregister_and_disable_fail(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, IOTA_1, BASE, LIMIT));
 	m->dereg_status = ZPCI_PCI_ST_INSUF_RES;
 	m->disable_rc = CLP_RC_SETPCIFN_ERR;
-	KUNIT_EXPECT_EQ(test, -EBUSY,
-			zpci_set_dma_table(m->zdev, IOTA_2, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, -EBUSY, zpci_set_dma_table(m->zdev, IOTA_2, BASE, LIMIT));
 	KUNIT_EXPECT_EQ(test, m->iota, IOTA_1);
 	KUNIT_EXPECT_FALSE(test, zpci_drop_dma_table(m->zdev));
 	/* Asked again, the answer is the same */
 	KUNIT_EXPECT_FALSE(test, zpci_drop_dma_table(m->zdev));
 
+	/* Nor does the function get another one later */
+	KUNIT_EXPECT_EQ(test, -EBUSY, zpci_set_dma_table(m->zdev, IOTA_2, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, m->iota, IOTA_1);
+
 	/* Disabled already: then it has none */
 	m->disable_rc = CLP_RC_SETPCIFN_ALRDY;
+	m->fh = FH_DISABLED;
+	m->registered = false;
+	m->dereg_status = 0;
+	m->zdev->ioat_registered = true;
 	KUNIT_EXPECT_TRUE(test, zpci_drop_dma_table(m->zdev));
 }
 
@@ -270,6 +278,21 @@ static void refresh_after_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, zpci_disable_device(m->zdev));
 	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
 	KUNIT_EXPECT_EQ(test, m->refreshed, LIMIT - BASE + 1);
+
+	/* It may lack resources: map again */
+	m->refresh_next = BASE;
+	m->refresh_rc = -ENOMEM;
+	KUNIT_EXPECT_EQ(test, 0, zpci_disable_device(m->zdev));
+	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
+	KUNIT_EXPECT_TRUE(test, m->registered);
+
+	/* An identity domain has no table to read: RPCIT is an error */
+	m->refreshed = 0;
+	m->refresh_rc = -EIO;
+	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, 0, BASE, LIMIT));
+	KUNIT_EXPECT_EQ(test, 0, zpci_disable_device(m->zdev));
+	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
+	KUNIT_EXPECT_EQ(test, m->refreshed, 0);
 }
 
 /* The designation of a guest takes effect, the table stays */
@@ -290,7 +313,13 @@ static void designate(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, m->registered);
 	m->disable_rc = 0;
 
-	/* A failure leaves it disabled */
+	/* Not disabled, not designated */
+	m->disable_rc = CLP_RC_SETPCIFN_ERR;
+	KUNIT_EXPECT_EQ(test, -EIO, zpci_designate(m->zdev, 0x1000));
+	KUNIT_EXPECT_EQ(test, m->zdev->gisa, 0);
+	m->disable_rc = 0;
+
+	/* Any other failure leaves it disabled */
 	m->reg_status = ZPCI_PCI_ST_INSUF_RES;
 	KUNIT_EXPECT_EQ(test, -EIO, zpci_designate(m->zdev, 0x1000));
 	KUNIT_EXPECT_EQ(test, m->fh, FH_DISABLED);

@@ -187,7 +187,7 @@ static void forwarding_states(struct kunit *test)
 			kvm_s390_pci_aif_deregister(&f->kzdev, false));
 	KUNIT_EXPECT_EQ(test, -ENOENT,
 			kvm_s390_pci_aif_deregister(&f->kzdev, true));
-	KUNIT_EXPECT_EQ(test, 0, kvm_s390_pci_aif_end(f->kvm));
+	KUNIT_EXPECT_EQ(test, 0, kvm_s390_pci_aif_disable_all(f->kvm));
 
 	f->kzdev.fib.fmt0.aibv = 0x3000;
 	KUNIT_EXPECT_EQ(test, -EEXIST,

@@ -394,7 +394,7 @@ TEST_F(zpci_msi, running)
 		}
 	EXPECT_EQ(by_host(t) ? n : 0, forwarded(&t->m));
 	EXPECT_EQ(by_host(t) ? n : 0,
-		  vm_get_stat(t->m.guest.vm, "aen_forward"));
+		  vm_get_stat(t->m.guest.vm, aen_forward));
 	ASSERT_WORKS(zpci_listener_stop(l));
 }
 

@@ -147,7 +147,7 @@ TEST_F(zpci_pins, idle)
 
 	ASSERT_WORKS(keep(m, self->iova, &self->idle));
 	EXPECT_EQ(self->queues, zpci_vm_stats(m).pinned);
-	EXPECT_EQ(self->queues, vm_get_stat(m->guest.vm, "zpci_frames_pinned"));
+	EXPECT_EQ(self->queues, vm_get_stat(m->guest.vm, zpci_frames_pinned));
 	ASSERT_WORKS(is_given_back_soon(&self->idle));
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, GPA, PAGE_SIZE, 0));
 	ASSERT_WORKS(arrives(m, self->iova, self->memory));

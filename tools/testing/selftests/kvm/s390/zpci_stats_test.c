@@ -122,8 +122,8 @@ static void expect_frames(struct __test_metadata *_metadata,
 	EXPECT_EQ(now, s.pinned);
 	EXPECT_EQ(now, s.mapped - s.unmapped);
 	EXPECT_EQ(peak, s.pinned_peak);
-	EXPECT_EQ(now, vm_get_stat(vm, "zpci_frames_pinned"));
-	EXPECT_EQ(peak, vm_get_stat(vm, "zpci_frames_pinned_peak"));
+	EXPECT_EQ(now, vm_get_stat(vm, zpci_frames_pinned));
+	EXPECT_EQ(peak, vm_get_stat(vm, zpci_frames_pinned_peak));
 	EXPECT_EQ(now, debugfs_stat("Frames pinned now"));
 	EXPECT_EQ(now, debugfs_stat("Frames mapped now"));
 	EXPECT_EQ(peak, debugfs_stat("Frames pinned at peak"));
@@ -158,7 +158,7 @@ TEST_F(zpci_stats, pages)
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
 	EXPECT_EQ(5, zpci_vm_stats(m).pinned_peak);
 	EXPECT_EQ(0, zpci_vm_stats(m).tables);
-	EXPECT_EQ(0, vm_get_stat(m->guest.vm, "zpci_frames_pinned"));
+	EXPECT_EQ(0, vm_get_stat(m->guest.vm, zpci_frames_pinned));
 	EXPECT_EQ(-1, debugfs_stat("Frames pinned now"));
 }
 
