@@ -32,7 +32,7 @@ struct s390_shadow_batch *s390_shadow_alloc_batch(void)
 	 * Not charged: a guest at the limit of its memory cgroup must be able
 	 * to give something back. There is one for each refresh in progress.
 	 */
-	batch = kmalloc(sizeof(*batch), S390_SHADOW_GFP & ~__GFP_ACCOUNT);
+	batch = kmalloc_obj(*batch, S390_SHADOW_GFP & ~__GFP_ACCOUNT);
 	if (!batch)
 		return NULL;
 	batch->seen = (struct s390_shadow_seen) {};

@@ -187,7 +187,7 @@ s390_shadow_engine_create(const struct s390_shadow_config *cfg,
 	struct s390_shadow *shadow;
 	unsigned int i;
 
-	shadow = kzalloc(sizeof(*shadow), GFP_KERNEL_ACCOUNT);
+	shadow = kzalloc_obj(*shadow, GFP_KERNEL_ACCOUNT);
 	if (!shadow)
 		return NULL;
 	shadow->spare = s390_shadow_alloc_batch();

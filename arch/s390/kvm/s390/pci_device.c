@@ -550,7 +550,7 @@ static int zpci_device_create(struct kvm_device *kdev, u32 type)
 {
 	struct kvm_s390_zpci_device *zpci;
 
-	zpci = kzalloc(sizeof(*zpci), GFP_KERNEL_ACCOUNT);
+	zpci = kzalloc_obj(*zpci, GFP_KERNEL_ACCOUNT);
 	if (!zpci)
 		return -ENOMEM;
 

@@ -534,7 +534,7 @@ struct kvm_s390_ioat *kvm_s390_ioat_alloc(struct kvm *kvm)
 {
 	struct kvm_s390_ioat *ioat;
 
-	ioat = kzalloc(sizeof(*ioat), GFP_KERNEL_ACCOUNT);
+	ioat = kzalloc_obj(*ioat, GFP_KERNEL_ACCOUNT);
 	if (!ioat)
 		return NULL;
 
@@ -604,7 +604,7 @@ int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
 			return -EEXIST;
 	}
 
-	reg = kzalloc(sizeof(*reg), GFP_KERNEL_ACCOUNT);
+	reg = kzalloc_obj(*reg, GFP_KERNEL_ACCOUNT);
 	if (!reg)
 		return -ENOMEM;
 
