@@ -2,12 +2,16 @@
 /*
  * Test of an RPCIT that gives way to signals
  *
- * A signal is pending all the time, blocked everywhere but in KVM_RUN. So each
- * KVM_RUN does a part of the refresh, at least some, and says EINTR. The next one
- * carries it on, whatever happened in between, and to whatever end. Then the
- * test can do to function, table and memory what it likes in the middle of an
- * RPCIT.
+ * A signal becomes pending while the RPCIT waits for a page (userfaultfd), and
+ * stays so: it is blocked everywhere but in KVM_RUN. Each KVM_RUN then does a
+ * part of the refresh, at least some, and returns EINTR. The next one continues,
+ * and the test can change function, table and memory in the middle of an RPCIT.
+ *
+ * KVM does not enter the guest with a signal pending. When nothing of an RPCIT
+ * is left to do before that, the test takes the signal away.
  */
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +19,9 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include <linux/userfaultfd.h>
 
 #include "ioat.h"
 #include "kselftest_harness.h"
@@ -47,11 +54,37 @@ FIXTURE(zpci_signal) {
 	struct zpci_pins before;
 	u64 iova;
 	u64 queues;
+	pthread_t sender;
+	pthread_t runner;
+	int uffd;
+	u64 page;
 };
 
-/* Pending from here on, and let through by KVM_RUN alone */
-static void send_signal(struct kvm_vcpu *vcpu)
+/* Send the signal when the first RPCIT comes upon the page that is missing */
+static void *send_signal(void *arg)
 {
+	FIXTURE_DATA(zpci_signal) *self = arg;
+	struct pollfd p = { .fd = self->uffd, .events = POLLIN };
+	struct uffdio_zeropage zero = {
+		.range.start = self->page,
+		.range.len = PAGE_SIZE,
+	};
+
+	TEST_ASSERT(poll(&p, 1, -1) == 1 &&
+		    !pthread_kill(self->runner, SIGUSR1) &&
+		    !ioctl(self->uffd, UFFDIO_ZEROPAGE, &zero), "no signal");
+	return NULL;
+}
+
+static void prepare_signal(FIXTURE_DATA(zpci_signal) *self,
+			   struct kvm_vcpu *vcpu)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range.start = self->page,
+		.range.len = PAGE_SIZE,
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
 	struct {
 		struct kvm_signal_mask head;
 		u8 none[8];
@@ -60,10 +93,19 @@ static void send_signal(struct kvm_vcpu *vcpu)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
-	TEST_ASSERT(!sigprocmask(SIG_BLOCK, &set, NULL) && !raise(SIGUSR1),
-		    "no signal");
+	TEST_ASSERT(!sigprocmask(SIG_BLOCK, &set, NULL), "sigprocmask: %s",
+		    strerror(errno));
 	TEST_ASSERT(!ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask),
 		    "KVM_SET_SIGNAL_MASK: %s", strerror(errno));
+
+	self->uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	TEST_ASSERT(self->uffd >= 0 && !ioctl(self->uffd, UFFDIO_API, &api) &&
+		    !madvise((void *)self->page, PAGE_SIZE, MADV_DONTNEED) &&
+		    !ioctl(self->uffd, UFFDIO_REGISTER, &reg),
+		    "userfaultfd: %s", strerror(errno));
+	self->runner = pthread_self();
+	TEST_ASSERT(!pthread_create(&self->sender, NULL, send_signal, self),
+		    "no thread");
 }
 
 static void take_signal(void)
@@ -73,8 +115,7 @@ static void take_signal(void)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
-	TEST_ASSERT(sigtimedwait(&set, NULL, &none) == SIGUSR1,
-		    "the signal was not pending all the time");
+	sigtimedwait(&set, NULL, &none);
 }
 
 FIXTURE_SETUP(zpci_signal)
@@ -93,7 +134,9 @@ FIXTURE_SETUP(zpci_signal)
 		zpci_guest_map(&m->guest, iova, ZPCI_GUEST_PAGE(16 + i * PAGES),
 			       PAGES * PAGE_SIZE, 0);
 	}
-	send_signal(m->guest.vcpu);
+	/* In the first segment, but not where a peer's RPCIT comes by */
+	self->page = (uintptr_t)zpci_guest_hva(&m->guest, ZPCI_GUEST_PAGE(17));
+	prepare_signal(self, m->guest.vcpu);
 	zpci_guest_begin_rpcit(&m->guest, self->iova, SEGMENTS * IOAT_FRAME_1M);
 }
 
@@ -102,6 +145,9 @@ FIXTURE_TEARDOWN(zpci_signal)
 	struct kvm_s390_zpci_ioat_stats s;
 	struct zpci_vm *m = &self->m;
 
+	pthread_cancel(self->sender);
+	pthread_join(self->sender, NULL);
+	close(self->uffd);
 	take_signal();
 	zpci_vm_deregister(m);
 	s = zpci_vm_stats(m);
@@ -125,6 +171,7 @@ static int step(struct zpci_vm *m, struct zpci_rpcit *r)
 		err = zpci_guest_step(&m->guest, r);
 		if (err != -EINTR || zpci_vm_stats(m).interrupted != before)
 			return err;
+		take_signal();
 	}
 	return -ETIME;
 }
