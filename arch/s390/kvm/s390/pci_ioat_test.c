@@ -15,6 +15,7 @@
 #include <linux/mutex.h>
 #include <asm/kvm_zpci.h>
 #include "s390.h"
+#include "gmap.h"
 #include "pci_ioat.h"
 
 struct ioat_fixture {
@@ -38,7 +39,6 @@ static int ioat_test_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, f->kvm);
 	mutex_init(&f->kvm->lock);
 	kvm_s390_ioat_init_vm(f->kvm);
-	/* A VM without one is controlled by user space */
 	f->kvm->arch.gmap = kunit_kzalloc(test, sizeof(*f->kvm->arch.gmap),
 					  GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, f->kvm->arch.gmap);
@@ -108,7 +108,7 @@ static void register_ucontrol(struct kunit *test)
 {
 	struct ioat_fixture *f = test->priv;
 
-	f->kvm->arch.gmap = NULL;
+	set_bit(GMAP_FLAG_IS_UCONTROL, &f->kvm->arch.gmap->flags);
 	KUNIT_EXPECT_EQ(test, try_register(f), -EOPNOTSUPP);
 }
 

@@ -273,8 +273,9 @@ static struct page *present_page(struct kunit *test, unsigned int frame)
 /* One round of the work */
 static void go_round(struct pins_fixture *f)
 {
-	mod_delayed_work(system_wq, &f->pins.work, 0);
-	flush_delayed_work(&f->pins.work);
+	/* One run: flush_delayed_work() would not wait for the timer of the next */
+	mod_delayed_work(system_percpu_wq, &f->pins.work, 0);
+	flush_work(&f->pins.work.work);
 	cancel_delayed_work_sync(&f->pins.work);
 }
 
