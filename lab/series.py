@@ -524,6 +524,11 @@ def fold_edits(tree):
                    f"--fixup, git rebase -i --autosquash base)\n{log}")
 
 
+def has_text(body):
+    """Does a message say anything besides its subject and trailers?"""
+    return bool(re.sub(r"(?m)^[A-Z][A-Za-z-]+: .*$", "", body).strip())
+
+
 def refresh(target, tree, into):
     """Write the tree's series into the repository INTO."""
     conf = TARGETS[target]
@@ -558,7 +563,8 @@ def refresh(target, tree, into):
                 directives.append(f"Maintainers: {conf['maintainers']}")
         kept = [p for p in touched if p not in new and p not in special]
         subject = git(tree, "log", "-1", "--format=%s", sha).strip()
-        if not directives and not kept:
+        if not directives and not kept and not has_text(
+                git(tree, "log", "-1", "--format=%b", sha)):
             print(f"folded into the whole files: {subject}")
             continue
         kept += staged
@@ -773,7 +779,7 @@ def layout(target):
         if not patch.body.rstrip().splitlines()[-1:] or not re.search(
                 r"^Signed-off-by: .* <.*>$", patch.body, re.M):
             errors.append(f"{patch.name}: no Signed-off-by")
-        if not re.sub(r"(?m)^[A-Z][A-Za-z-]+: .*$", "", patch.body).strip():
+        if not has_text(patch.body):
             errors.append(f"{patch.name}: no message")
         if not patch.diff and not patch.new and not patch.maintainers:
             errors.append(f"{patch.name}: changes nothing")
