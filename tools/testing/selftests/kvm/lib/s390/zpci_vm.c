@@ -223,12 +223,19 @@ bool zpci_vm_has(struct zpci_vm *m, u32 flag)
  */
 
 /* What is wrong with an RPCIT that the kernel should have completed */
-static const char *judge(const struct zpci_rpcit *r)
+static const char *judge(struct zpci_vm *m, const struct zpci_rpcit *r)
 {
-	static char text[80];
+	struct kvm_s390_zpci_ioat_stats s;
+	static char text[160];
 
-	if (r->exits)
-		return "RPCIT left the kernel: intercept missing?";
+	if (r->exits) {
+		s = zpci_vm_stats(m);
+		snprintf(text, sizeof(text),
+			 "RPCIT left the kernel; reasons so far: range %llu, format %llu, memory %llu, gone %llu, host %llu",
+			 s.user_range, s.user_format, s.user_memory,
+			 s.user_gone, s.user_host);
+		return text;
+	}
 	if (!r->pgm && !r->cc)
 		return NULL;
 	snprintf(text, sizeof(text),
@@ -245,7 +252,7 @@ const char *zpci_vm_map(struct zpci_vm *m, u64 iova, u64 gpa, u64 size,
 
 	zpci_guest_map(&m->guest, iova, gpa, size, flags);
 	rpcit = zpci_guest_rpcit(&m->guest, iova, size);
-	return judge(&rpcit);
+	return judge(m, &rpcit);
 }
 
 const char *zpci_vm_unmap(struct zpci_vm *m, u64 iova, u64 size)
@@ -254,7 +261,7 @@ const char *zpci_vm_unmap(struct zpci_vm *m, u64 iova, u64 size)
 
 	zpci_guest_unmap(&m->guest, iova, size);
 	rpcit = zpci_guest_rpcit(&m->guest, iova, size);
-	return judge(&rpcit);
+	return judge(m, &rpcit);
 }
 
 /* I/O address of a queue: one after the other, from the aperture's start */
