@@ -433,8 +433,9 @@ def make_tree(target, pristine, dest, slim):
                 copy_in(os.path.join(pristine, path),
                         os.path.join(made, path))
     else:
-        subprocess.run(["cp", "-a", "--reflink=auto", pristine, made],
-                       check=True)
+        # If it is a symbolic link, not the link: git would work in the base itself.
+        subprocess.run(["cp", "-a", "--reflink=auto", os.path.realpath(pristine),
+                        made], check=True)
     if target == "linux":
         check_numbers(base, pristine, series)
     git(made, "init", "-q", "-b", "series")
