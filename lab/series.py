@@ -18,6 +18,8 @@ the text:
   Begins with: SUBJECT            the series' first patch
   Needs: NAME...                  the series before it on which it applies, or
                                   "nothing"; all of them without this line
+  Kind: fixes                     each of its patches needs a Fixes tag, or a line
+                                  "No Fixes tag: REASON"
 
 On a base whose version lab/base/TARGET does not list, a patch that does not
 apply is merged: 3-way with the files of a listed version, if its source can be
@@ -31,6 +33,7 @@ for it, the commit that adds the file takes it as it was before them.
   series.py mail    TARGET TREE OUT        mail-ready patches, cover letters
   series.py refresh TARGET TREE [INTO]     commits and edits of TREE come back
   series.py layout  TARGET                 is every whole file named just once?
+  series.py messages TARGET                has every patch a message as it should be?
   series.py files   TARGET changed|new     the tree's paths that are touched
 """
 
@@ -628,6 +631,10 @@ class Series:
         self.last = self.first
         # None means all series before this one.
         self.needs = fields.get("Needs")
+        if fields.get("Kind", "fixes") != "fixes":
+            raise Fail(f"{self.path}: Kind: {fields['Kind']}: the only kind is "
+                       "'fixes'")
+        self.fixes = "Kind" in fields
 
     def resolve_needs(self, others):
         """Set what it needs: the names of others of those before it."""
@@ -777,11 +784,6 @@ def layout(target):
             named[path] = patch.name
             if not os.path.isfile(os.path.join(REPO, path)):
                 errors.append(f"{path}: named by {patch.name}, is missing")
-        if not patch.body.rstrip().splitlines()[-1:] or not re.search(
-                r"^Signed-off-by: .* <.*>$", patch.body, re.M):
-            errors.append(f"{patch.name}: no Signed-off-by")
-        if not has_text(patch.body):
-            errors.append(f"{patch.name}: no message")
         if not patch.diff and not patch.new and not patch.maintainers:
             errors.append(f"{patch.name}: changes nothing")
     for root in conf["roots"]:
@@ -799,6 +801,41 @@ def layout(target):
         if count != 1:
             errors.append(f"{conf['maintainers']}: merged by {count} patches,"
                           " must be one")
+    if errors:
+        raise Fail("\n".join(errors))
+
+
+SUBJECT_MAX = 71
+
+
+def message_faults(patch, fixes):
+    """What is wrong with a patch's message; FIXES: is it of a series of fixes?"""
+    if len(patch.subject) > SUBJECT_MAX:
+        yield (f"the subject has {len(patch.subject)} characters: shorten it to "
+               f"{SUBJECT_MAX}")
+    if not re.sub(r"(?m)^[A-Z][A-Za-z-]+: .*$", "", patch.body).strip():
+        yield "no body: say what goes wrong without the patch, and what it does"
+    if not re.search(r"^Signed-off-by: .* <.*>$", patch.body, re.M):
+        yield "no Signed-off-by: add one (git commit -s)"
+    tags = re.findall(r"^Fixes:.*$", patch.body, re.M)
+    for tag in tags:
+        if not re.fullmatch(r'Fixes: [0-9a-f]{12,40} \(".+"\)', tag):
+            yield f"'{tag}' is not of the form 'Fixes: 123456789abc (\"subject\")'"
+    if fixes and not tags and not re.search(r"^No Fixes tag: \S", patch.body, re.M):
+        yield "no Fixes tag: add one, or a line 'No Fixes tag: REASON'"
+
+
+def messages(target):
+    """Every patch has a subject, a body and the tags that it should have."""
+    found = patches(target)
+    fixes = {}
+    if any(re.match(r"cover-[\w-]+\.txt$", n) for n in os.listdir(
+            os.path.join(REPO, "patches", target))):
+        for one in all_series(target, [p.subject for p in found]):
+            fixes.update({p.name: one.fixes
+                          for p in found[one.first:one.last + 1]})
+    errors = [f"{patch.name}: {fault}" for patch in found
+              for fault in message_faults(patch, fixes.get(patch.name, False))]
     if errors:
         raise Fail("\n".join(errors))
 
@@ -825,6 +862,8 @@ def main(argv):
         refresh(target, rest[0], rest[1] if len(rest) == 2 else REPO)
     elif verb == "layout" and not rest:
         layout(target)
+    elif verb == "messages" and not rest:
+        messages(target)
     elif verb == "files" and rest and rest[0] in ("changed", "new"):
         list_files(target, rest[0])
     else:
