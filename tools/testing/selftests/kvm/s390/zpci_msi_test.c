@@ -890,6 +890,9 @@ TEST_F_TIMEOUT(zpci_msi, under_load, ZPCI_TIMEOUT)
 		m->zpci = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
 		zpci_vm_open_function(m, variant->way);
 		ASSERT_EQ(0, zpci_vm_bind(m));
+		/* The vCPU may continue with a doorbell: no DMA without a table */
+		vfio_zpci_write32(&m->vfio, m->vfio.config + PCI_COMMAND,
+				  PCI_COMMAND_MEMORY);
 		zpci_guest_clear_tables(&m->guest);
 		zpci_listener_resume(l);
 		ASSERT_WORKS(zpci_listener_stop(l));
