@@ -47,40 +47,44 @@
 
 static u8 reference[NVME_IDENTIFY_SIZE];
 
-FIXTURE(zpci_signal) {
-	struct zpci_vm m;
-	struct zpci_guest peer;
-	struct zpci_pins before;
-	u64 iova;
-	u64 queues;
+/* Who sends the signal to whom, when a page is missing */
+struct source {
 	pthread_t sender;
 	pthread_t runner;
 	int uffd;
 	u64 page;
 };
 
+FIXTURE(zpci_signal) {
+	struct zpci_vm m;
+	struct zpci_guest peer;
+	struct zpci_pins before;
+	u64 iova;
+	u64 queues;
+	struct source source;
+};
+
 /* Send the signal when the first RPCIT comes upon the page that is missing */
 static void *send_signal(void *arg)
 {
-	FIXTURE_DATA(zpci_signal) *self = arg;
+	struct source *source = arg;
 	struct uffdio_zeropage zero = {
-		.range.start = self->page,
+		.range.start = source->page,
 		.range.len = PAGE_SIZE,
 	};
 	struct uffd_msg msg;
 
-	TEST_ASSERT(read(self->uffd, &msg, sizeof(msg)) == sizeof(msg) &&
-		    !pthread_kill(self->runner, SIGUSR1) &&
-		    !ioctl(self->uffd, UFFDIO_ZEROPAGE, &zero), "no signal");
+	TEST_ASSERT(read(source->uffd, &msg, sizeof(msg)) == sizeof(msg) &&
+		    !pthread_kill(source->runner, SIGUSR1) &&
+		    !ioctl(source->uffd, UFFDIO_ZEROPAGE, &zero), "no signal");
 	return NULL;
 }
 
-static void prepare_signal(FIXTURE_DATA(zpci_signal) *self,
-			   struct kvm_vcpu *vcpu)
+static void prepare_signal(struct source *source, struct kvm_vcpu *vcpu)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register reg = {
-		.range.start = self->page,
+		.range.start = source->page,
 		.range.len = PAGE_SIZE,
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
@@ -97,13 +101,13 @@ static void prepare_signal(FIXTURE_DATA(zpci_signal) *self,
 	TEST_ASSERT(!ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask),
 		    "KVM_SET_SIGNAL_MASK: %s", strerror(errno));
 
-	self->uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	TEST_ASSERT(self->uffd >= 0 && !ioctl(self->uffd, UFFDIO_API, &api) &&
-		    !madvise((void *)self->page, PAGE_SIZE, MADV_DONTNEED) &&
-		    !ioctl(self->uffd, UFFDIO_REGISTER, &reg),
+	source->uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	TEST_ASSERT(source->uffd >= 0 && !ioctl(source->uffd, UFFDIO_API, &api) &&
+		    !madvise((void *)source->page, PAGE_SIZE, MADV_DONTNEED) &&
+		    !ioctl(source->uffd, UFFDIO_REGISTER, &reg),
 		    "userfaultfd: %s", strerror(errno));
-	self->runner = pthread_self();
-	TEST_ASSERT(!pthread_create(&self->sender, NULL, send_signal, self),
+	source->runner = pthread_self();
+	TEST_ASSERT(!pthread_create(&source->sender, NULL, send_signal, source),
 		    "no thread");
 }
 
@@ -134,8 +138,9 @@ FIXTURE_SETUP(zpci_signal)
 			       PAGES * PAGE_SIZE, 0);
 	}
 	/* In the first segment, but not where a peer's RPCIT comes by */
-	self->page = (uintptr_t)zpci_guest_hva(&m->guest, ZPCI_GUEST_PAGE(17));
-	prepare_signal(self, m->guest.vcpu);
+	self->source.page = (uintptr_t)zpci_guest_hva(&m->guest,
+						      ZPCI_GUEST_PAGE(17));
+	prepare_signal(&self->source, m->guest.vcpu);
 	zpci_guest_begin_rpcit(&m->guest, self->iova, SEGMENTS * IOAT_FRAME_1M);
 }
 
@@ -144,9 +149,9 @@ FIXTURE_TEARDOWN(zpci_signal)
 	struct kvm_s390_zpci_ioat_stats s;
 	struct zpci_vm *m = &self->m;
 
-	pthread_cancel(self->sender);
-	pthread_join(self->sender, NULL);
-	close(self->uffd);
+	pthread_cancel(self->source.sender);
+	pthread_join(self->source.sender, NULL);
+	close(self->source.uffd);
 	take_signal();
 	zpci_vm_deregister(m);
 	s = zpci_vm_stats(m);
