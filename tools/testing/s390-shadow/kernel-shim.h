@@ -418,8 +418,8 @@ void *phys_to_virt(phys_addr_t phys);
 void *kmalloc(size_t size, gfp_t gfp);
 void kfree(const void *p);
 #define kzalloc(size, gfp)		kmalloc(size, (gfp) | __GFP_ZERO)
-#define kmalloc_obj(obj, gfp)		((typeof(obj) *)kmalloc(sizeof(obj), gfp))
-#define kzalloc_obj(obj, gfp)		((typeof(obj) *)kzalloc(sizeof(obj), gfp))
+#define kmalloc_obj(obj, gfp)		kmalloc(sizeof(obj), gfp)
+#define kzalloc_obj(obj, gfp)		kzalloc(sizeof(obj), gfp)
 #define kvmalloc(size, gfp)		kmalloc(size, gfp)
 #define kvzalloc(size, gfp)		kzalloc(size, gfp)
 #define kvfree(p)			kfree(p)
