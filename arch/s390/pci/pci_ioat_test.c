@@ -13,7 +13,6 @@
 #include <linux/pci.h>
 #include <linux/rwsem.h>
 #include <asm/clp.h>
-#include <asm/pci.h>
 #include <asm/pci_clp.h>
 #include <asm/pci_insn.h>
 
