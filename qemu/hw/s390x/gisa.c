@@ -8,7 +8,7 @@
  * information block (GIB), and the host gets an adapter interruption itself.
  *
  * There is no public description.  The facts come from how Linux uses it:
- * arch/s390/kvm/interrupt.c, foremost process_gib_alert_list().
+ * arch/s390/kvm/s390/interrupt.c, foremost process_gib_alert_list().
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -9,7 +9,7 @@
  * GISA, if the host wants to forward the event itself.
  *
  * There is no public description.  The facts come from how Linux uses it:
- * arch/s390/kvm/pci.c, and aen_host_forward() in arch/s390/kvm/interrupt.c.
+ * arch/s390/kvm/s390/pci.c, and aen_host_forward() in interrupt.c there.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

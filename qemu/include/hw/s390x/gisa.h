@@ -13,8 +13,8 @@
 
 /*
  * Guest interruption state area: what adapter interruptions are pending for
- * the guest of SIE, in storage of its host.  The layout is that of struct
- * kvm_s390_gisa (Linux, arch/s390/include/asm/kvm_host.h), format 1.  Format 0
+ * the guest of SIE, in storage of its host.  The layout is that of format 1 of
+ * struct kvm_s390_gisa (Linux, arch/s390/include/asm/kvm_host_s390.h). Format 0
  * has neither modes nor source masks; what both have is at the same place.
  *
  * The host and all CPUs change it at any time, so all that is in the first

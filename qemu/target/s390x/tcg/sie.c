@@ -5,11 +5,11 @@
  * facts that this file relies on come from how Linux uses it, and from how
  * Linux itself emulates it for a nested hypervisor; where they stand is noted
  * beside them, relative to arch/s390:
- *   include/asm/kvm_host.h        layout of the state description
+ *   include/asm/kvm_host*.h       layout of the state description
  *   kernel/entry.S                world switch, what the host sees of it
- *   kvm/{intercept,interrupt,kvm-s390,guestdbg}.c
+ *   kvm/s390/{intercept,interrupt,s390,guestdbg}.c
  *                                 interceptions and intervention requests
- *   kvm/vsie.c                    checks, validity interceptions
+ *   kvm/s390/vsie.c               checks, validity interceptions
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -34,7 +34,7 @@
 #include "tcg/tcg.h"
 
 /*
- * What a validity interception says in bits 0-15 of ipb: kvm/vsie.c,
+ * What a validity interception says in bits 0-15 of ipb: kvm/s390/vsie.c,
  * set_validity_icpt()
  */
 #define SIE_VALIDITY_MODE       0x0001
@@ -47,7 +47,7 @@
 #define SIE_VALIDITY_FAC        0x1090
 #define SIE_VALIDITY_GVRD       0x1310
 
-/* Prefix field of the state description: kvm/kvm-s390.h, GUEST_PREFIX_SHIFT */
+/* Prefix field of the state description: kvm/s390/s390.h, GUEST_PREFIX_SHIFT */
 #define SIE_PREFIX_MASK         0x7fffe000
 #define SIE_MSO_MASK            (~0xfffffULL)
 #define SIE_FAC_ORIGIN          0x7ffffff8
@@ -322,7 +322,7 @@ static uint16_t sie_validate(CPUS390XState *env, const S390SieBlock *sd,
     }
     /*
      * The host sees to it that the first page can be stored into as long as
-     * the guest runs: kvm/vsie.c, map_prefix().
+     * the guest runs: kvm/s390/vsie.c, map_prefix().
      */
     if (mmu_check_sie_prefix(env, mso + prefix)) {
         return SIE_VALIDITY_PREFIX;
@@ -453,7 +453,7 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr, uint32_t ilen)
 
     /*
      * The CPU that ran the guest last.  The host stores a value that is no
-     * CPU's to have the guest's translations forgotten: kvm/kvm-s390.c,
+     * CPU's to have the guest's translations forgotten: kvm/s390/s390.c,
      * KVM_REQ_TLB_FLUSH.
      */
     flush = be16_to_cpu(sd->ihcpu) != (uint16_t)env->core_id;
@@ -560,7 +560,7 @@ void HELPER(sie_intercept)(CPUS390XState *env, uint32_t icptcode,
         tcg_s390_program_interrupt(env, PGM_OPERATION, GETPC());
     }
 
-    /* kvm/intercept.c, kvm_s390_get_ilen() */
+    /* kvm/s390/intercept.c, kvm_s390_get_ilen() */
     if (execute) {
         status |= SIE_ICPTSTATUS_EXECUTE | ilen << 4;
     }
@@ -642,7 +642,7 @@ G_NORETURN void s390_sie_host_fault(CPUS390XState *env, uintptr_t ra)
 /*
  * MOVE PAGE of a guest without DAT has failed because of the host's.  Unlike
  * other instructions it leaves it to the host to make both pages accessible at
- * once: kvm/vsie.c, vsie_handle_mvpg().  Returns if it is not one of those
+ * once: kvm/s390/vsie.c, vsie_handle_mvpg().  Returns if it is not one of those
  * cases; then the host has an access exception.
  */
 void s390_sie_partial_mvpg(CPUS390XState *env, uint64_t dst, uint64_t src,
@@ -740,7 +740,7 @@ static void sie_svc_interrupt(CPUS390XState *env)
 
 /*
  * Hand a program interruption to the host.  What it finds is what the guest's
- * lowcore would have: kvm/intercept.c, inject_prog_on_prog_intercept()
+ * lowcore would have: kvm/s390/intercept.c, inject_prog_on_prog_intercept()
  */
 static void sie_intercept_program(CPUS390XState *env)
 {
@@ -821,7 +821,7 @@ static bool sie_program_intercepted(CPUS390XState *env)
     case PGM_PROTECTION:
         return !(sie->eca & SIE_ECA_PROTEXCI);
     case PGM_SPECIFICATION:
-        /* A loop is for the host in any case: kvm/intercept.c, handle_prog() */
+        /* A loop is always for the host: kvm/s390/intercept.c, handle_prog() */
         return !(sie->ecb & SIE_ECB_SPECI) || !sie_program_new_psw_valid(env);
     default:
         return false;
@@ -874,7 +874,7 @@ static void sie_program_interrupt(CPUS390XState *env)
  * Interruptions of the guest's own clock comparator and CPU timer.  With
  * conditional external interception they go to the guest, unless the host
  * has another external interruption that could come first, or the new PSW
- * would make a loop: kvm/intercept.c, handle_external_interrupt().
+ * would make a loop: kvm/s390/intercept.c, handle_external_interrupt().
  */
 static void sie_timer_interrupt(CPUS390XState *env)
 {

@@ -14,7 +14,7 @@
  * The state description, the operand of SIE.  Only the fields that the
  * emulation knows have a name.  All of it is big endian.  The layout, the
  * meaning of the bits and the names are those of struct kvm_s390_sie_block
- * (Linux, arch/s390/include/asm/kvm_host.h).
+ * (Linux, arch/s390/include/asm/kvm_host_s390_types.h).
  */
 typedef struct S390SieBlock {
     uint32_t cpuflags;                      /* 0x000 */
@@ -153,7 +153,7 @@ QEMU_BUILD_BUG_ON(offsetof(S390SieBlock, gvrd) != 0x1f8);
 
 /*
  * pei_dest, pei_src: the host's table entry that is in the way of an operand of
- * MOVE PAGE, or would be the next to look at; kvm/gaccess.h
+ * MOVE PAGE, or would be the next to look at; kvm/s390/gaccess.h
  */
 #define SIE_PEI_DAT_PROT            0x2     /* protected by a higher table */
 #define SIE_PEI_NOT_PTE             0x4     /* not of a page table */

@@ -3,8 +3,8 @@
  *
  * What the guest does without an exit to its host.  As for all of SIE there is
  * no public description, see sie.c; relative to arch/s390 of Linux:
- *   kvm/interrupt.c       adapter interruptions by way of the GISA
- *   kvm/{kvm-s390,pci}.c  what the host sets up for zPCI interpretation
+ *   kvm/s390/interrupt.c       adapter interruptions by way of the GISA
+ *   kvm/s390/{s390,pci}.c      what the host sets up for zPCI interpretation
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -6,7 +6,7 @@
  * primary space has the storage of the guest at address 0, and once more at
  * SPACE_2; it consists of 4 KiB pages, and host_pte() is the table entry of one
  * of them.  Layout and names in the state description are those of Linux,
- * arch/s390/include/asm/kvm_host.h.
+ * arch/s390/include/asm/kvm_host_s390_types.h.
  *
  * A test that fails ends in a disabled wait, with the number of the line in the
  * address of the PSW.
