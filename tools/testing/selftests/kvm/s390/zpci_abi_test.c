@@ -78,8 +78,8 @@ FIXTURE_SETUP(zpci_abi)
 {
 	struct zpci_vm *m = &self->m;
 
-	zpci_vm_create(m, VFIO_ZPCI_GROUP);
-	self->bind.vfio_fd = m->vfio.device;
+	zpci_vm_create(m, ZPCI_GROUP);
+	self->bind.vfio_fd = m->device->fd;
 	self->ioat.fh = ZPCI_GUEST_FH;
 	self->ioat.pba = m->pba;
 	self->ioat.pal = m->pal;
@@ -637,7 +637,7 @@ TEST_F(zpci_abi, aif_fields)
 	int i, n, bad, noi = 1;
 
 	ASSERT_EQ(0, zpci_vm_bind(m));
-	cap = (void *)vfio_zpci_cap(&m->vfio, VFIO_DEVICE_INFO_CAP_ZPCI_INTERP);
+	cap = (void *)vfio_pci_device_cap(m->device, VFIO_DEVICE_INFO_CAP_ZPCI_INTERP);
 	if (cap)
 		noi = cap->noi;
 	free(cap);
@@ -762,7 +762,7 @@ TEST_F(zpci_abi, files_of_wrong_kind)
 	fds[n++] = m->guest.vcpu->fd;
 	fds[n++] = m->zpci;
 	fds[n++] = m->kvm_vfio;
-	fds[n++] = m->vfio.iommu;
+	fds[n++] = zpci_function_iommu_fd(m->device);
 	fds[n++] = pipes[0];
 	fds[n++] = pipes[1];
 	fds[n++] = sockets[0];
@@ -775,7 +775,7 @@ TEST_F(zpci_abi, files_of_wrong_kind)
 	fds[n++] = open("/proc/self/status", O_RDONLY);
 	fds[n++] = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
 	/* A group is a VFIO file, but not that of a device. */
-	fds[n++] = m->vfio.group;
+	fds[n++] = m->device->group_fd;
 	for (i = 0; i < n; i++) {
 		ASSERT_LE(0, fds[i]);
 		b.vfio_fd = fds[i];
@@ -810,7 +810,7 @@ TEST_F(zpci_abi, duplicate)
 {
 	struct zpci_vm *m = &self->m;
 
-	self->bind.vfio_fd = dup(m->vfio.device);
+	self->bind.vfio_fd = dup(m->device->fd);
 	EXPECT_EQ(0, do_bind(m, &self->bind));
 	close(self->bind.vfio_fd);
 	EXPECT_EQ(0, zpci_vm_register(m));
@@ -833,7 +833,7 @@ TEST_F(zpci_abi, size_of_info)
 
 	info = self->page;
 	info->argsz = min;
-	ASSERT_EQ(0, ioctl(m->vfio.device, VFIO_DEVICE_GET_INFO, info));
+	ASSERT_EQ(0, ioctl(m->device->fd, VFIO_DEVICE_GET_INFO, info));
 	full = info->argsz;
 	ASSERT_LT(min, full);
 	ASSERT_GT(PAGE_SIZE, full);
@@ -847,7 +847,7 @@ TEST_F(zpci_abi, size_of_info)
 			continue;
 		memset(info, 0, size);
 		info->argsz = size;
-		if (ioctl(m->vfio.device, VFIO_DEVICE_GET_INFO, info)) {
+		if (ioctl(m->device->fd, VFIO_DEVICE_GET_INFO, info)) {
 			/* The kernel reads all of @min, or refuses it. */
 			ASSERT_GT(min, size);
 			ASSERT_TRUE(errno == EFAULT || errno == EINVAL);

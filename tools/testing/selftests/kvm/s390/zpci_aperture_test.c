@@ -61,7 +61,7 @@ static struct vfio_device_info_cap_zpci_ioat read_capability(struct zpci_vm *m)
 {
 	struct vfio_device_info_cap_zpci_ioat *cap, copy;
 
-	cap = (void *)vfio_zpci_cap(&m->vfio, VFIO_DEVICE_INFO_CAP_ZPCI_IOAT);
+	cap = (void *)vfio_pci_device_cap(m->device, VFIO_DEVICE_INFO_CAP_ZPCI_IOAT);
 	TEST_ASSERT(cap, "no capability of IOAT");
 	copy = *cap;
 	free(cap);
@@ -83,7 +83,7 @@ FIXTURE_SETUP(zpci_aperture)
 	struct zpci_vm *m = &self->m;
 
 	self->before = zpci_pins_now();
-	zpci_vm_create(m, VFIO_ZPCI_GROUP);
+	zpci_vm_create(m, ZPCI_GROUP);
 	cap = read_capability(m);
 	zpci_guest_design_tables(&m->guest, variant->designation);
 	ASSERT_EQ(0, zpci_vm_bind(m));
@@ -96,7 +96,7 @@ FIXTURE_SETUP(zpci_aperture)
 		/* Such a table has no entry for any address of the function. */
 		ASSERT_EQ(EINVAL, zpci_vm_register(m));
 		SKIP(return, "function begins at 0x%lx, the table ends at 0x%lx",
-		     m->vfio.start_dma, reach(variant->designation));
+		     m->start_dma, reach(variant->designation));
 	}
 	if (m->pal > reach(variant->designation)) {
 		ASSERT_EQ(EINVAL, zpci_vm_register(m)) {

@@ -280,8 +280,8 @@ static void bench_aperture(const char *name, unsigned int designation, u64 size,
 	int i;
 
 	zpci_guest_design_tables(&m.guest, designation);
-	m.pba = m.vfio.start_dma;
-	m.pal = size ? m.pba + size - 1 : m.vfio.end_dma;
+	m.pba = m.start_dma;
+	m.pal = size ? m.pba + size - 1 : m.end_dma;
 	if (designation == IOTA_DT_RTTO && m.pal >= 1UL << 42)
 		m.pal = (1UL << 42) - 1;
 	TEST_ASSERT(!zpci_vm_register(&m), "IOAT_REG: %s", strerror(errno));
@@ -378,10 +378,10 @@ static void second_function(struct zpci_vm *second, const char *bdf)
 		.iota = zpci_guest_iota(&m.guest),
 	};
 
-	setenv("ZPCI_BDF", bdf, 1);
+	setenv("VFIO_SELFTESTS_BDF", bdf, 1);
 	*second = (struct zpci_vm){ .guest = m.guest, .kvm_vfio = m.kvm_vfio };
 	second->zpci = kvm_create_device(m.guest.vm, KVM_DEV_TYPE_S390_ZPCI);
-	vfio_zpci_open(&second->vfio, VFIO_ZPCI_GROUP, m.kvm_vfio);
+	second->device = zpci_function_open(ZPCI_GROUP, m.kvm_vfio);
 	TEST_ASSERT(!zpci_vm_bind(second), "BIND: %s", strerror(errno));
 	kvm_device_attr_set(second->zpci, KVM_DEV_S390_ZPCI_IOAT,
 			    KVM_DEV_S390_ZPCI_IOAT_REG, &ioat);
@@ -461,7 +461,7 @@ static void side_by_side(void)
 	fflush(stdout);
 	if (bdf) {
 		zpci_vm_close_zpci(&second);
-		vfio_zpci_close(&second.vfio);
+		zpci_function_close(second.device);
 	}
 }
 
@@ -509,7 +509,7 @@ int main(int argc, char **argv)
 	zpci_vm_require();
 	ksft_set_plan(1);
 
-	zpci_vm_setup(&m, VFIO_ZPCI_GROUP);
+	zpci_vm_setup(&m, ZPCI_GROUP);
 	iova = (m.pba | (IOAT_FRAME_1M - 1)) + 1;
 	if (argc == 5 && !strcmp(argv[1], "loop"))
 		loop(iova, atoi_non_negative("PAGES", argv[2]),

@@ -42,9 +42,9 @@ static const char * const names[] = {
 };
 
 /* How many parts there are: a character device has no group. */
-static int nr_parts(enum vfio_zpci_way way)
+static int nr_parts(const char *mode)
 {
-	return way == VFIO_ZPCI_GROUP ? MAX_PARTS : MAX_PARTS - 1;
+	return zpci_mode_is_cdev(mode) ? MAX_PARTS - 1 : MAX_PARTS;
 }
 
 /*
@@ -145,11 +145,11 @@ static int part_fd(struct zpci_vm *m, enum part part)
 	case KVM_VFIO:
 		return m->kvm_vfio;
 	case DEVICE:
-		return m->vfio.device;
+		return m->device->fd;
 	case IOMMU:
-		return m->vfio.iommu;
+		return zpci_function_iommu_fd(m->device);
 	case GROUP:
-		return m->vfio.group;
+		return m->device->group_fd;
 	}
 	return -1;
 }
@@ -163,6 +163,9 @@ static void close_part(struct zpci_vm *m, enum part part)
 	int null = open("/dev/null", O_RDWR);
 	int fd = part_fd(m, part);
 
+	/* Mapped BARs are references on the device file. */
+	if (part == DEVICE)
+		vfio_pci_bar_unmap_all(m->device);
 	TEST_ASSERT(null >= 0 && dup2(null, fd) == fd, "dup2");
 	close(null);
 }
@@ -200,7 +203,7 @@ static void close_listener(struct zpci_listener *l)
 }
 
 /* In a process of its own: set up, map, close. Returns its exit code. */
-static int close_all(enum vfio_zpci_way way, const u8 *order, enum work work)
+static int close_all(const char *mode, const u8 *order, enum work work)
 {
 	struct zpci_storm storm = {
 		.flags = STORM_RPCIT | STORM_WHOLE | STORM_PAGES,
@@ -216,9 +219,9 @@ static int close_all(enum vfio_zpci_way way, const u8 *order, enum work work)
 	struct zpci_listener listener;
 	const char *wrong;
 	struct zpci_vm m;
-	int i, n = nr_parts(way);
+	int i, n = nr_parts(mode);
 
-	zpci_vm_setup(&m, way);
+	zpci_vm_setup(&m, mode);
 	storm.iova = m.pba;
 	if (zpci_vm_has(&m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST) &&
 	    zpci_vm_aif_register(&m, order[0] & 1 ? KVM_S390_ZPCI_AIF_HOST : 0)) {
@@ -264,7 +267,7 @@ static int close_all(enum vfio_zpci_way way, const u8 *order, enum work work)
 	return wrong ? 2 : 0;
 }
 
-static int run_child(enum vfio_zpci_way way, const u8 *order, enum work work)
+static int run_child(const char *mode, const u8 *order, enum work work)
 {
 	int status;
 	pid_t pid;
@@ -272,7 +275,7 @@ static int run_child(enum vfio_zpci_way way, const u8 *order, enum work work)
 	fflush(stdout);
 	pid = fork();
 	if (!pid)
-		exit(close_all(way, order, work));
+		exit(close_all(mode, order, work));
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -1;
 	return status;
@@ -294,32 +297,32 @@ FIXTURE(zpci_close) {
 };
 
 FIXTURE_VARIANT(zpci_close) {
-	enum vfio_zpci_way way;
+	const char *mode;
 	enum work work;
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, group_running) {
-	.way = VFIO_ZPCI_GROUP, .work = REFRESHING,
+	.mode = ZPCI_GROUP, .work = REFRESHING,
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, cdev_running) {
-	.way = VFIO_ZPCI_CDEV, .work = REFRESHING,
+	.mode = ZPCI_CDEV, .work = REFRESHING,
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, group_interrupted) {
-	.way = VFIO_ZPCI_GROUP, .work = INTERRUPTED,
+	.mode = ZPCI_GROUP, .work = INTERRUPTED,
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, cdev_interrupted) {
-	.way = VFIO_ZPCI_CDEV, .work = INTERRUPTED,
+	.mode = ZPCI_CDEV, .work = INTERRUPTED,
 };
 
 FIXTURE_SETUP(zpci_close)
@@ -337,7 +340,7 @@ FIXTURE_TEARDOWN(zpci_close)
 TEST_F_TIMEOUT(zpci_close, every_order, ZPCI_TIMEOUT)
 {
 	bool full = getenv("ZPCI_FULL");
-	int n = nr_parts(variant->way);
+	int n = nr_parts(variant->mode);
 	u64 seed = 1;
 	order_t order;
 	bool more;
@@ -350,7 +353,7 @@ TEST_F_TIMEOUT(zpci_close, every_order, ZPCI_TIMEOUT)
 		order[i] = i;
 	more = full || next_covering(order, n, &seed);
 	while (more && (full || count < zpci_scale(16))) {
-		ASSERT_EQ(0, run_child(variant->way, order, variant->work)) {
+		ASSERT_EQ(0, run_child(variant->mode, order, variant->work)) {
 			TH_LOG("order: %s", text(order, n));
 		}
 		count++;

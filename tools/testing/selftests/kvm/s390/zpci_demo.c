@@ -18,7 +18,7 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
-#include "zpci_sysfs.h"
+#include "zpci_function.h"
 #include "zpci_vm.h"
 
 #define CLAIMS		20
@@ -77,15 +77,15 @@ static void nvme_works(int ret, const char *what)
 	works(ret ? nvme_result(ret) : NULL, what);
 }
 
-static void set_up(enum vfio_zpci_way way)
+static void set_up(const char *mode)
 {
 	struct utsname host;
 
 	uname(&host);
 	tell("step", "Linux %s: VM created, function %s opened for it by %s",
-	     host.release, zpci_sysfs_find(), way == VFIO_ZPCI_GROUP ?
-	     "VFIO group and container" : "VFIO character device and iommufd");
-	zpci_vm_create(&m, way);
+	     host.release, zpci_function_find(), zpci_mode_is_cdev(mode) ?
+	     "VFIO character device and iommufd" : "VFIO group and container");
+	zpci_vm_create(&m, mode);
 	tell("step", "KVM device bound to the function");
 	no_error(zpci_vm_bind(&m), "KVM device is bound to the function");
 	tell("step", "guest's table registered: I/O addresses 0x%lx-0x%lx",
@@ -251,17 +251,17 @@ static void give_back(const struct zpci_pins *before)
 
 int main(int argc, char **argv)
 {
-	enum vfio_zpci_way way = VFIO_ZPCI_CDEV;
+	const char *mode = ZPCI_CDEV;
 	struct zpci_pins before;
 
 	if (argc > 1 && !strcmp(argv[1], "group"))
-		way = VFIO_ZPCI_GROUP;
+		mode = ZPCI_GROUP;
 	ksft_print_header();
 	zpci_vm_require();
 	ksft_set_plan(CLAIMS);
 	setlinebuf(stdout);
 	before = zpci_pins_now();
-	set_up(way);
+	set_up(mode);
 	identify();
 	move_data();
 	withdraw();

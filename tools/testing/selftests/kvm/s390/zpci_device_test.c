@@ -22,20 +22,20 @@ FIXTURE(zpci_device) {
 };
 
 FIXTURE_VARIANT(zpci_device) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_device, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_device, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_SETUP(zpci_device)
 {
-	zpci_vm_create(&self->m, variant->way);
+	zpci_vm_create(&self->m, variant->mode);
 }
 
 FIXTURE_TEARDOWN(zpci_device)
@@ -72,7 +72,7 @@ TEST_F(zpci_device, info_capability)
 {
 	struct vfio_device_info_cap_zpci_ioat *cap;
 
-	cap = (void *)vfio_zpci_cap(&self->m.vfio,
+	cap = (void *)vfio_pci_device_cap(self->m.device,
 				    VFIO_DEVICE_INFO_CAP_ZPCI_IOAT);
 	ASSERT_NE(NULL, cap);
 	EXPECT_EQ(1, cap->header.version);
@@ -81,8 +81,8 @@ TEST_F(zpci_device, info_capability)
 		TH_LOG("segment table, region-third, -second, and -first are bits 0 to 3");
 	}
 	EXPECT_EQ(1UL << 12 | 1UL << 20, cap->frame_sizes);
-	EXPECT_EQ(self->m.vfio.start_dma, cap->start_dma);
-	EXPECT_LE(self->m.vfio.end_dma, cap->end_dma);
+	EXPECT_EQ(self->m.start_dma, cap->start_dma);
+	EXPECT_LE(self->m.end_dma, cap->end_dma);
 	free(cap);
 }
 
@@ -165,7 +165,7 @@ TEST_F(zpci_device, bad_pointer)
 /* Each field that has no meaning yet must be zero. */
 TEST_F(zpci_device, reserved_fields)
 {
-	struct kvm_s390_zpci_bind bind = { .vfio_fd = self->m.vfio.device };
+	struct kvm_s390_zpci_bind bind = { .vfio_fd = self->m.device->fd };
 	struct zpci_vm *m = &self->m;
 	struct kvm_s390_zpci_ioat ioat = {
 		.fh = ZPCI_GUEST_FH,
@@ -229,7 +229,7 @@ TEST_F(zpci_device, bind)
 			      KVM_DEV_S390_ZPCI_BIND_VFIO, &bind)) {
 		TH_LOG("not a VFIO file");
 	}
-	bind.vfio_fd = m->vfio.iommu;
+	bind.vfio_fd = zpci_function_iommu_fd(m->device);
 	EXPECT_EQ(EINVAL, set(m, KVM_DEV_S390_ZPCI_BIND,
 			      KVM_DEV_S390_ZPCI_BIND_VFIO, &bind)) {
 		TH_LOG("a container or iommufd");
@@ -262,7 +262,7 @@ TEST_F(zpci_device, bind_without_vm)
 	struct zpci_vm *m = &self->m;
 
 	zpci_vm_close_function(m);
-	vfio_zpci_open(&m->vfio, variant->way, -1);
+	m->device = zpci_function_open(variant->mode, -1);
 	EXPECT_EQ(EPERM, zpci_vm_bind(m));
 }
 
@@ -310,7 +310,7 @@ TEST_F(zpci_device, aperture)
 	struct zpci_vm *m = &self->m;
 	u64 start, end;
 
-	cap = (void *)vfio_zpci_cap(&m->vfio, VFIO_DEVICE_INFO_CAP_ZPCI_IOAT);
+	cap = (void *)vfio_pci_device_cap(m->device, VFIO_DEVICE_INFO_CAP_ZPCI_IOAT);
 	ASSERT_NE(NULL, cap);
 	start = cap->start_dma;
 	/* The guest's region-third table reaches no farther */
@@ -402,26 +402,33 @@ TEST_F(zpci_device, one_writer)
 	void *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct zpci_vm *m = &self->m;
-	u64 iova = m->pba;
+	struct dma_region region = {
+		.vaddr = page,
+		.iova = m->pba,
+		.size = PAGE_SIZE,
+	};
+	struct dma_region last = {
+		.vaddr = page,
+		.iova = m->end_dma + 1 - PAGE_SIZE,
+		.size = PAGE_SIZE,
+	};
 
 	ASSERT_NE(MAP_FAILED, page);
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	ASSERT_EQ(0, zpci_vm_register(m));
-	EXPECT_EQ(EBUSY, vfio_zpci_map(&m->vfio, page, iova, PAGE_SIZE)) {
+	EXPECT_EQ(-EBUSY, __iommu_map(m->device->iommu, &region)) {
 		TH_LOG("VFIO could map into the guest's address space");
 	}
 	/* Not only what the guest can reach: the whole address space */
-	EXPECT_EQ(EBUSY, vfio_zpci_map(&m->vfio, page,
-				       m->vfio.end_dma + 1 - PAGE_SIZE,
-				       PAGE_SIZE));
+	EXPECT_EQ(-EBUSY, __iommu_map(m->device->iommu, &last));
 	ASSERT_EQ(0, zpci_vm_deregister(m));
-	EXPECT_EQ(0, vfio_zpci_map(&m->vfio, page, iova, PAGE_SIZE)) {
+	ASSERT_EQ(0, __iommu_map(m->device->iommu, &region)) {
 		TH_LOG("VFIO can't map after deregistration");
 	}
 	EXPECT_EQ(EBUSY, zpci_vm_register(m)) {
 		TH_LOG("registered although there are mappings");
 	}
-	EXPECT_EQ(0, vfio_zpci_unmap(&m->vfio, iova, PAGE_SIZE));
+	EXPECT_EQ(0, __iommu_unmap(m->device->iommu, &region, NULL));
 	EXPECT_EQ(0, zpci_vm_register(m)) {
 		TH_LOG("can't be registered after the last mapping is gone");
 	}

@@ -25,22 +25,22 @@ FIXTURE(zpci_dma) {
 };
 
 FIXTURE_VARIANT(zpci_dma) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_dma, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_dma, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_SETUP(zpci_dma)
 {
 	struct zpci_vm *m = &self->m;
 
-	zpci_vm_setup_nvme(m, variant->way, true);
+	zpci_vm_setup_nvme(m, variant->mode, true);
 	/* The next boundary of 1 MiB in the aperture: another page table */
 	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 	/* No page that is free is the same as another or as data from a disk. */
@@ -606,20 +606,20 @@ FIXTURE(zpci_host_error) {
 };
 
 FIXTURE_VARIANT(zpci_host_error) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_host_error, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_host_error, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_SETUP(zpci_host_error)
 {
-	zpci_vm_setup_nvme(&self->m, variant->way, false);
+	zpci_vm_setup_nvme(&self->m, variant->mode, false);
 }
 
 FIXTURE_TEARDOWN(zpci_host_error)

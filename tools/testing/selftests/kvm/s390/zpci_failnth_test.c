@@ -86,15 +86,15 @@ FIXTURE(zpci_failnth) {
 };
 
 FIXTURE_VARIANT(zpci_failnth) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_failnth, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_failnth, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 /**
@@ -285,7 +285,7 @@ static const char *sweep(struct sweep *d, const struct operation *op)
 FIXTURE_SETUP(zpci_failnth)
 {
 	zpci_fault_refresh(1, 0, ENOMEM);
-	zpci_vm_create(&self->s.m, variant->way);
+	zpci_vm_create(&self->s.m, variant->mode);
 	self->s.fd = -1;
 	self->s.iova = (self->s.m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 }
@@ -394,7 +394,7 @@ static int run_info(struct sweep *d)
 
 	memset(space, 0, sizeof(space));
 	info->argsz = sizeof(space);
-	if (ioctl(d->m.vfio.device, VFIO_DEVICE_GET_INFO, info))
+	if (ioctl(d->m.device->fd, VFIO_DEVICE_GET_INFO, info))
 		return errno;
 	return info->flags & VFIO_DEVICE_FLAGS_CAPS ? 0 : ENODATA;
 }
@@ -735,18 +735,20 @@ TEST_F_TIMEOUT(zpci_failnth, close_device, LIMIT)
 /* The function goes first, whose last file KVM may hold. */
 static void prepare_close_function(struct sweep *d)
 {
-	if (d->m.vfio.device < 0)
-		zpci_vm_open_function(&d->m, d->m.vfio.way);
+	if (!d->m.device)
+		zpci_vm_open_function(&d->m, d->m.mode);
 	prepare_close(d);
-	if (d->m.vfio.way == VFIO_ZPCI_CDEV) {
+	if (zpci_mode_is_cdev(d->m.mode)) {
 		close(d->m.kvm_vfio);
 		d->m.kvm_vfio = -1;
 	}
+	/* An injected fault must not hit this. */
+	vfio_pci_bar_unmap_all(d->m.device);
 }
 
 static int run_close_function(struct sweep *d)
 {
-	vfio_zpci_close_device(&d->m.vfio);
+	vfio_pci_device_close(d->m.device);
 	return 0;
 }
 

@@ -57,7 +57,7 @@ FIXTURE_SETUP(zpci_fault)
 	struct zpci_vm *m = &self->m;
 
 	self->before = zpci_pins_now();
-	zpci_vm_setup_nvme(m, VFIO_ZPCI_GROUP, true);
+	zpci_vm_setup_nvme(m, ZPCI_GROUP, true);
 	self->queues = zpci_vm_stats(m).pinned;
 	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 }

@@ -56,7 +56,7 @@ FIXTURE_VARIANT_ADD(zpci_host, no_resources) {
 FIXTURE_SETUP(zpci_host)
 {
 	self->before = zpci_pins_now();
-	zpci_vm_setup(&self->m, VFIO_ZPCI_CDEV);
+	zpci_vm_setup(&self->m, ZPCI_CDEV);
 	self->iova = self->m.pba + 16 * PAGE_SIZE;
 	ASSERT_WORKS(zpci_vm_map(&self->m, self->iova, ZPCI_GUEST_PAGE(20),
 				 4 * PAGE_SIZE, 0));
@@ -108,7 +108,7 @@ TEST_F(zpci_host, detach)
 	zpci_guest_unmap(&m->guest, self->iova, PAGE_SIZE);
 	fail(variant->error, FOREVER);
 	ASSERT_WORKS(has_failed(m, self->iova, PAGE_SIZE, variant->nores));
-	ASSERT_EQ(0, vfio_zpci_detach(&m->vfio));
+	ASSERT_EQ(0, zpci_function_detach(m->device));
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(zpci_pins_leaked(&self->before));
 }
@@ -155,12 +155,12 @@ TEST_F(zpci_host, reset)
 	struct zpci_vm *m = &self->m;
 
 	fail(variant->error, FOREVER);
-	EXPECT_EQ(variant->nores, !vfio_zpci_reset(&m->vfio));
+	EXPECT_EQ(variant->nores, !zpci_function_reset(m->device));
 	zpci_vm_close_function(m);
 	ASSERT_WORKS(zpci_pins_leaked(&self->before));
 	fail(variant->error, 0);
 
-	zpci_vm_open_function(m, VFIO_ZPCI_CDEV);
+	zpci_vm_open_function(m, ZPCI_CDEV);
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	ASSERT_EQ(0, zpci_vm_register(m));
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova, 4 * PAGE_SIZE).cc);

@@ -42,7 +42,7 @@ FIXTURE(zpci_hostfail) {
 };
 
 FIXTURE_VARIANT(zpci_hostfail) {
-	enum vfio_zpci_way way;
+	const char *mode;
 	int err;
 };
 
@@ -51,17 +51,17 @@ FIXTURE_VARIANT(zpci_hostfail) {
  * nothing to do with how the function was opened: each is tried in one way.
  */
 FIXTURE_VARIANT_ADD(zpci_hostfail, group_nomem) {
-	.way = VFIO_ZPCI_GROUP, .err = ENOMEM,
+	.mode = ZPCI_GROUP, .err = ENOMEM,
 };
 
 FIXTURE_VARIANT_ADD(zpci_hostfail, cdev_io) {
-	.way = VFIO_ZPCI_CDEV, .err = EIO,
+	.mode = ZPCI_CDEV, .err = EIO,
 };
 
 FIXTURE_SETUP(zpci_hostfail)
 {
 	zpci_fault_refresh(1, 0, variant->err);
-	zpci_vm_setup_nvme(&self->m, variant->way, false);
+	zpci_vm_setup_nvme(&self->m, variant->mode, false);
 	self->m.guest.user_cc = CC_ERR;
 	self->m.guest.user_status = USER_STATUS;
 	self->iova = (self->m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);

@@ -40,21 +40,21 @@ FIXTURE(zpci_interp) {
 };
 
 FIXTURE_VARIANT(zpci_interp) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_interp, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_interp, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_SETUP(zpci_interp)
 {
 	self->before = zpci_pins_now();
-	zpci_vm_create(&self->m, variant->way);
+	zpci_vm_create(&self->m, variant->mode);
 	ASSERT_EQ(0, zpci_vm_bind(&self->m));
 	self->interp = zpci_vm_has(&self->m, VFIO_DEVICE_INFO_ZPCI_INTERP);
 	self->aif = zpci_vm_has(&self->m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST);
@@ -76,7 +76,7 @@ static u32 vfio_fh(struct zpci_vm *m)
 	struct vfio_device_info_cap_zpci_base *base;
 	u32 fh;
 
-	base = (void *)vfio_zpci_cap(&m->vfio, VFIO_DEVICE_INFO_CAP_ZPCI_BASE);
+	base = (void *)vfio_pci_device_cap(m->device, VFIO_DEVICE_INFO_CAP_ZPCI_BASE);
 	TEST_ASSERT(base, "not a zPCI function");
 	fh = base->fh;
 	free(base);
@@ -226,7 +226,7 @@ TEST_F(zpci_interp, op_while_closing)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, look_up, &other));
 	for (i = 0; i < zpci_scale(20); i++) {
 		zpci_vm_close_function(m);
-		zpci_vm_open_function(m, variant->way);
+		zpci_vm_open_function(m, variant->mode);
 	}
 	WRITE_ONCE(other.copy, &other);
 	ASSERT_EQ(0, pthread_join(thread, &rounds));
@@ -300,7 +300,7 @@ TEST_F(zpci_interp, on_and_off)
 	}
 	/* The next user of the function finds it as if nothing had been. */
 	zpci_vm_close_function(m);
-	zpci_vm_open_function(m, variant->way);
+	zpci_vm_open_function(m, variant->mode);
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	ASSERT_EQ(0, zpci_vm_interp_state(m, &state));
 	EXPECT_EQ(KVM_S390_ZPCI_INTERP_IS_ON, state.flags);
@@ -332,9 +332,8 @@ TEST_F(zpci_interp, table_survives)
 		EXPECT_EQ(ZPCI_PAGE_FREE + 1, zpci_vm_stats(m).pinned);
 		/* A reset would register it again: do without at first. */
 		if (i >= 4)
-			ASSERT_EQ(0, vfio_zpci_reset(&m->vfio));
-		vfio_zpci_write32(&m->vfio, m->vfio.config + PCI_COMMAND,
-				  PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+			ASSERT_EQ(0, zpci_function_reset(m->device));
+		zpci_function_enable_dma(m->device);
 		ASSERT_WORKS(zpci_vm_start_nvme(m));
 		memset(hva, 0, sizeof(expected));
 		ASSERT_WORKS(zpci_vm_identify(m, data, hva, expected));
@@ -367,7 +366,7 @@ TEST_F(zpci_interp, forwarding)
 	ASSERT_EQ(0, zpci_vm_interp(m, true));
 	EXPECT_EQ(0, zpci_vm_aif_register(m, 0));
 	/* A reset makes the function forget, and not KVM. */
-	ASSERT_EQ(0, vfio_zpci_reset(&m->vfio));
+	ASSERT_EQ(0, zpci_function_reset(m->device));
 	ASSERT_WORKS(is_forwarded(m, &off, true));
 	EXPECT_EQ(0, zpci_vm_aif_deregister(m));
 	ASSERT_WORKS(is_forwarded(m, &off, false));
@@ -455,7 +454,7 @@ TEST_F(zpci_interp, host_interrupts)
 	fd = eventfd(0, EFD_NONBLOCK);
 	ASSERT_LE(0, fd);
 	for (i = 0; i < 2; i++) {
-		ASSERT_EQ(0, vfio_zpci_msix(&m->vfio, fd));
+		ASSERT_EQ(0, zpci_function_msix(m->device, fd));
 		off = zpci_pins_now();
 		EXPECT_EQ(EIO, zpci_vm_aif_register(m, 0));
 		EXPECT_EQ(EIO, op_reg(m));
@@ -464,17 +463,17 @@ TEST_F(zpci_interp, host_interrupts)
 		EXPECT_EQ(ENOENT, zpci_vm_aif_deregister(m));
 		EXPECT_EQ(0, op_dereg(m));
 		EXPECT_EQ(EIO, zpci_vm_aif_register(m, 0));
-		ASSERT_EQ(0, vfio_zpci_msix(&m->vfio, -1));
+		ASSERT_EQ(0, zpci_function_msix(m->device, -1));
 
 		/*
 		 * Those of the host take over. It is for user space not to ask
 		 * for that, but neither may lose or free what is the other's.
 		 */
 		ASSERT_EQ(0, zpci_vm_aif_register(m, 0));
-		vfio_zpci_msix(&m->vfio, fd);
+		zpci_function_msix(m->device, fd);
 		ASSERT_WORKS(is_forwarded(m, &off, true));
 		EXPECT_EQ(0, zpci_vm_aif_deregister(m));
-		vfio_zpci_msix(&m->vfio, -1);
+		zpci_function_msix(m->device, -1);
 		ASSERT_WORKS(is_forwarded(m, &off, false));
 	}
 	close(fd);
@@ -581,7 +580,7 @@ TEST_F_TIMEOUT(zpci_interp, under_load, ZPCI_TIMEOUT)
 			while (READ_ONCE(w[i & 1].rounds) == rounds)
 				usleep(1000);
 			if (n % 3 == 2)
-				vfio_zpci_reset(&m->vfio);
+				zpci_function_reset(m->device);
 		}
 		if (n % 3 == 1)
 			ASSERT_LE(0, dup2(null, m->zpci));
@@ -606,7 +605,7 @@ TEST_F_TIMEOUT(zpci_interp, under_load, ZPCI_TIMEOUT)
 			TH_LOG("round %d: %s", n, leaked);
 		}
 		m->zpci = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
-		zpci_vm_open_function(m, variant->way);
+		zpci_vm_open_function(m, variant->mode);
 		ASSERT_EQ(0, zpci_vm_bind(m));
 		zpci_guest_clear_tables(&m->guest);
 	}

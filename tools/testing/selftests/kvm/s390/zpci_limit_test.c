@@ -103,21 +103,21 @@ FIXTURE(zpci_memlock) {
 };
 
 FIXTURE_VARIANT(zpci_memlock) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_memlock, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_memlock, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_SETUP(zpci_memlock)
 {
 	self->before = zpci_pins_now();
-	zpci_vm_create(&self->m, variant->way);
+	zpci_vm_create(&self->m, variant->mode);
 	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
 	ASSERT_EQ(0, zpci_vm_bind(&self->m));
 	ASSERT_EQ(0, zpci_vm_register(&self->m));
@@ -212,7 +212,7 @@ TEST_F_TIMEOUT(zpci_memlock, empty_tables, ZPCI_TIMEOUT)
 
 	/* As large an aperture as the function has, up to 200 segments */
 	ASSERT_EQ(0, zpci_vm_deregister(m));
-	m->pal = min(m->vfio.end_dma, m->pba - 1 + 200 * IOAT_FRAME_1M);
+	m->pal = min(m->end_dma, m->pba - 1 + 200 * IOAT_FRAME_1M);
 	ASSERT_EQ(0, zpci_vm_register(m));
 
 	for (iova = m->pba; iova < m->pal; iova += IOAT_FRAME_1M) {
@@ -326,17 +326,17 @@ static void approach_limit(struct zpci_vm *m, struct story *story, u64 room)
 	close(fd);
 }
 
-static const char *in_group(struct story *story, enum vfio_zpci_way way)
+static const char *in_group(struct story *story, const char *mode)
 {
 	struct zpci_vm m;
 	u64 last;
 
 	if (write_number(CGROUP "/cgroup.procs", getpid()))
 		return "the group can't be joined";
-	zpci_vm_create(&m, way);
+	zpci_vm_create(&m, mode);
 	/* 256 MiB of aperture: 1 MiB of tables */
 	last = m.pba + (1UL << 28) - 1;
-	m.pal = min(m.vfio.end_dma, last);
+	m.pal = min(m.end_dma, last);
 	if (zpci_vm_bind(&m) || zpci_vm_register(&m))
 		return "no registration";
 	map_everywhere(&m, 1);
@@ -363,15 +363,15 @@ FIXTURE(zpci_memcg) {
 };
 
 FIXTURE_VARIANT(zpci_memcg) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_memcg, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_memcg, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_SETUP(zpci_memcg)
@@ -403,7 +403,7 @@ TEST_F_TIMEOUT(zpci_memcg, largest_table, ZPCI_TIMEOUT)
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		story->wrong = "it was killed";
-		story->wrong = in_group(story, variant->way);
+		story->wrong = in_group(story, variant->mode);
 		_exit(0);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));

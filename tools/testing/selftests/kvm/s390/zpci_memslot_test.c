@@ -70,7 +70,7 @@ FIXTURE_SETUP(zpci_memslot)
 	int i;
 
 	self->before = zpci_pins_now();
-	zpci_vm_setup_nvme(m, VFIO_ZPCI_CDEV, false);
+	zpci_vm_setup_nvme(m, ZPCI_CDEV, false);
 	self->queues = zpci_vm_stats(m).pinned;
 	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 	for (i = 0; i < 2; i++) {

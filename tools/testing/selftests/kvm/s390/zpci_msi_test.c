@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <linux/io.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio_zdev.h>
 
@@ -61,24 +62,24 @@ FIXTURE(zpci_msi) {
 };
 
 FIXTURE_VARIANT(zpci_msi) {
-	enum vfio_zpci_way way;
+	const char *mode;
 	u32 flags;
 };
 
 FIXTURE_VARIANT_ADD(zpci_msi, group_direct) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_msi, group_host) {
-	.way = VFIO_ZPCI_GROUP, .flags = KVM_S390_ZPCI_AIF_HOST,
+	.mode = ZPCI_GROUP, .flags = KVM_S390_ZPCI_AIF_HOST,
 };
 
 FIXTURE_VARIANT_ADD(zpci_msi, cdev_direct) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_VARIANT_ADD(zpci_msi, cdev_host) {
-	.way = VFIO_ZPCI_CDEV, .flags = KVM_S390_ZPCI_AIF_HOST,
+	.mode = ZPCI_CDEV, .flags = KVM_S390_ZPCI_AIF_HOST,
 };
 
 static int aif_register(struct zpci_vm *m, struct kvm_s390_zpci_aif *aif)
@@ -93,7 +94,7 @@ FIXTURE_SETUP(zpci_msi)
 	struct zpci_vm *m = &t->m;
 
 	t->before = zpci_pins_now();
-	zpci_vm_create(m, variant->way);
+	zpci_vm_create(m, variant->mode);
 	self->created = true;
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	if (!zpci_vm_has(m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
@@ -146,8 +147,7 @@ static const char *start_nvme(struct zpci_listener *l, u32 data)
 	struct zpci_vm *m = l->m;
 	const char *wrong;
 
-	vfio_zpci_write32(&m->vfio, m->vfio.config + PCI_COMMAND,
-			  PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	zpci_function_enable_dma(m->device);
 	wrong = zpci_vm_start_nvme(m);
 	if (!wrong)
 		wrong = zpci_vm_map(m, zpci_vm_queue_iova(m, ZPCI_PAGE_FREE),
@@ -293,17 +293,17 @@ TEST_F(zpci_msi, loads_and_stores)
 	struct msi *t = &self->t;
 	struct zpci_listener *l = &t->l;
 	struct zpci_vm *m = &t->m;
-	struct vfio_zpci *v = &m->vfio;
+	struct vfio_pci_device *f = m->device;
 	u64 data, exits, block[2] = { 0x1122334455667788, 0x99aabbccddeeff00 };
 	struct zpci_msix msix = zpci_listener_msix(l);
 	u32 entry = msix.table + PCI_MSIX_ENTRY_SIZE;
 
 	ASSERT_EQ(0, zpci_listener_load(l, ZPCI_CONFIG, PCI_VENDOR_ID, 4, &data));
-	EXPECT_EQ(vfio_zpci_read32(v, v->config + PCI_VENDOR_ID), data);
+	EXPECT_EQ(vfio_pci_config_readl(f, PCI_VENDOR_ID), data);
 	ASSERT_EQ(0, zpci_listener_load(l, ZPCI_CONFIG, PCI_DEVICE_ID, 2, &data));
-	EXPECT_EQ(vfio_zpci_read32(v, v->config + PCI_VENDOR_ID) >> 16, data);
+	EXPECT_EQ(vfio_pci_config_readl(f, PCI_VENDOR_ID) >> 16, data);
 	ASSERT_EQ(0, zpci_listener_load(l, 0, NVME_REG_VS, 4, &data));
-	EXPECT_EQ(vfio_zpci_read32(v, v->bar0 + NVME_REG_VS), data);
+	EXPECT_EQ(readl(f->bars[0].vaddr + NVME_REG_VS), data);
 
 	/* An entry of the MSI-X table is as good as memory. */
 	ASSERT_NE(0, msix.cap);
@@ -665,7 +665,7 @@ static const char *works(struct msi *t, const bool *on)
 				   ZPCI_GUEST_PAGE(ZPCI_PAGE_FREE));
 	struct zpci_listener *l = &t->l;
 	struct zpci_vm *m = &t->m;
-	struct vfio_zpci *v = &m->vfio;
+	struct vfio_pci_device *f = m->device;
 	const char *wrong;
 	u64 data;
 	u32 cc;
@@ -674,15 +674,14 @@ static const char *works(struct msi *t, const bool *on)
 	cc = zpci_listener_load(l, 0, NVME_REG_VS, 4, &data);
 	if (cc != (on[INTERP] ? 0 : 3) || l->exits != !on[INTERP])
 		return "a load is not interpreted, or should not be";
-	if (on[INTERP] && data != vfio_zpci_read32(v, v->bar0 + NVME_REG_VS))
+	if (on[INTERP] && data != readl(f->bars[0].vaddr + NVME_REG_VS))
 		return "a load does not have the right value";
 	if (!on[IOAT])
 		return zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE).exits ?
 		       NULL : "RPCIT without a table stays in the kernel";
 
 	if (!on[AIF]) {
-		vfio_zpci_write32(v, v->config + PCI_COMMAND,
-				  PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+		zpci_function_enable_dma(m->device);
 		wrong = zpci_vm_start_nvme(m);
 		if (!wrong)
 			wrong = zpci_vm_map(m, zpci_vm_queue_iova(m, ZPCI_PAGE_FREE),
@@ -868,7 +867,7 @@ TEST_F_TIMEOUT(zpci_msi, under_load, ZPCI_TIMEOUT)
 			ASSERT_EQ(0, zpci_vm_aif_deregister(m));
 			break;
 		case RESET:
-			ASSERT_EQ(0, vfio_zpci_reset(&m->vfio));
+			ASSERT_EQ(0, zpci_function_reset(m->device));
 			break;
 		case CLOSE_ZPCI:
 			zpci_vm_close_zpci(m);
@@ -888,11 +887,11 @@ TEST_F_TIMEOUT(zpci_msi, under_load, ZPCI_TIMEOUT)
 			TH_LOG("round %lu: %s", n, leaked);
 		}
 		m->zpci = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
-		zpci_vm_open_function(m, variant->way);
+		zpci_vm_open_function(m, variant->mode);
 		ASSERT_EQ(0, zpci_vm_bind(m));
 		/* The vCPU may continue with a doorbell: no DMA without a table */
-		vfio_zpci_write32(&m->vfio, m->vfio.config + PCI_COMMAND,
-				  PCI_COMMAND_MEMORY);
+		vfio_pci_config_writew(m->device, PCI_COMMAND,
+				       PCI_COMMAND_MEMORY);
 		zpci_guest_clear_tables(&m->guest);
 		zpci_listener_resume(l);
 		ASSERT_WORKS(zpci_listener_stop(l));

@@ -52,15 +52,15 @@ FIXTURE(zpci_pins) {
 };
 
 FIXTURE_VARIANT(zpci_pins) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_pins, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_pins, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_SETUP(zpci_pins)
@@ -68,7 +68,7 @@ FIXTURE_SETUP(zpci_pins)
 	struct zpci_vm *m = &self->m;
 
 	self->before = zpci_pins_now();
-	zpci_vm_create(m, variant->way);
+	zpci_vm_create(m, variant->mode);
 	/* Whoever registers has no more than RLIMIT_MEMLOCK. */
 	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
 	ASSERT_EQ(0, zpci_vm_bind(m));
@@ -459,7 +459,7 @@ TEST_F(zpci_pins, killed)
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child) {
-		zpci_vm_setup(&m, variant->way);
+		zpci_vm_setup(&m, variant->mode);
 		if (zpci_slot_set(&m.guest, ZPCI_SLOT, SLOT_GPA, self->slot,
 				  SLOT_SIZE, 0))
 			_exit(1);
@@ -478,7 +478,7 @@ TEST_F(zpci_pins, killed)
 	memset(&self->m, 0, sizeof(self->m));
 	self->m.kvm_vfio = -1;
 	self->m.zpci = -1;
-	zpci_vm_create(&self->m, variant->way);
+	zpci_vm_create(&self->m, variant->mode);
 }
 
 /*
@@ -492,7 +492,7 @@ TEST(detached)
 	void *slot;
 	u64 iova;
 
-	zpci_vm_create(&m, VFIO_ZPCI_CDEV);
+	zpci_vm_create(&m, ZPCI_CDEV);
 	ASSERT_EQ(0, zpci_vm_bind(&m));
 	ASSERT_EQ(0, zpci_vm_register(&m));
 	ASSERT_WORKS(zpci_vm_start_nvme(&m));
@@ -504,10 +504,10 @@ TEST(detached)
 	idle = zpci_pins_now();
 
 	ASSERT_WORKS(keep(&m, iova, &idle));
-	ASSERT_EQ(0, vfio_zpci_detach(&m.vfio));
+	ASSERT_EQ(0, zpci_function_detach(m.device));
 	ASSERT_WORKS(zpci_pins_leaked(&before));
 	ASSERT_EQ(0, zpci_vm_deregister(&m));
-	ASSERT_EQ(0, vfio_zpci_attach(&m.vfio));
+	ASSERT_EQ(0, zpci_function_attach(m.device));
 	ASSERT_EQ(0, zpci_vm_register(&m));
 
 	zpci_vm_destroy(&m);

@@ -167,7 +167,7 @@ FIXTURE_SETUP(zpci_operands)
 {
 	struct zpci_vm *m = &self->m;
 
-	zpci_vm_setup(m, VFIO_ZPCI_GROUP);
+	zpci_vm_setup(m, ZPCI_GROUP);
 	m->guest.user_cc = USER_CC;
 	m->guest.user_status = USER_STATUS;
 	zpci_guest_map(&m->guest, m->pba, ZPCI_GUEST_PAGE(10), 2 * PAGE_SIZE,
@@ -332,7 +332,7 @@ FIXTURE_SETUP(zpci_malformed)
 {
 	struct zpci_vm *m = &self->m;
 
-	zpci_vm_setup(m, VFIO_ZPCI_GROUP);
+	zpci_vm_setup(m, ZPCI_GROUP);
 	m->guest.user_cc = USER_CC;
 	m->guest.user_status = USER_STATUS;
 	zpci_guest_map(&m->guest, m->pba, ZPCI_GUEST_PAGE(10), PAGE_SIZE, 0);
@@ -386,22 +386,22 @@ FIXTURE(zpci_resources) {
 };
 
 FIXTURE_VARIANT(zpci_resources) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_resources, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_resources, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 #define LIMIT_PAGES	8
 
 FIXTURE_SETUP(zpci_resources)
 {
-	zpci_vm_create(&self->m, variant->way);
+	zpci_vm_create(&self->m, variant->mode);
 	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
 	ASSERT_EQ(0, zpci_vm_bind(&self->m));
 	ASSERT_EQ(0, zpci_vm_register(&self->m));

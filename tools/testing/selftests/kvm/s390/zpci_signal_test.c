@@ -128,7 +128,7 @@ FIXTURE_SETUP(zpci_signal)
 	int i;
 
 	self->before = zpci_pins_now();
-	zpci_vm_setup_nvme(m, VFIO_ZPCI_CDEV, false);
+	zpci_vm_setup_nvme(m, ZPCI_CDEV, false);
 	zpci_guest_add_vcpu(&m->guest, &self->peer);
 	self->queues = zpci_vm_stats(m).pinned;
 	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
@@ -470,7 +470,7 @@ TEST_F(zpci_signal, user_gone)
 	struct zpci_rpcit r;
 
 	ASSERT_EQ(-EINTR, step(m, &r));
-	ASSERT_EQ(0, vfio_zpci_detach(&m->vfio));
+	ASSERT_EQ(0, zpci_function_detach(m->device));
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
 	is_for_user_space(_metadata, m, self->iova);
 	EXPECT_EQ(1, zpci_vm_stats(m).user_gone);

@@ -52,7 +52,7 @@ FIXTURE_SETUP(zpci_smp)
 	int i;
 
 	self->before = zpci_pins_now();
-	zpci_vm_setup_nvme(m, VFIO_ZPCI_CDEV, true);
+	zpci_vm_setup_nvme(m, ZPCI_CDEV, true);
 	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 	self->cpu[0] = &m->guest;
 	for (i = 1; i < NR_VCPUS; i++) {
@@ -376,7 +376,7 @@ TEST_F_TIMEOUT(zpci_smp, withdrawn_table, ZPCI_TIMEOUT)
 	for (n = 0; n < zpci_scale(60); n++) {
 		zpci_storm_wait(&self->threads[0], n * 4);
 		if (n & 1) {
-			ASSERT_EQ(0, vfio_zpci_detach(&m->vfio));
+			ASSERT_EQ(0, zpci_function_detach(m->device));
 			attached = false;
 		}
 		ASSERT_EQ(0, zpci_vm_deregister(m));
@@ -384,7 +384,7 @@ TEST_F_TIMEOUT(zpci_smp, withdrawn_table, ZPCI_TIMEOUT)
 			TH_LOG("round %d: host refresh without a table?", n);
 		}
 		if (!attached)
-			ASSERT_EQ(0, vfio_zpci_attach(&m->vfio));
+			ASSERT_EQ(0, zpci_function_attach(m->device));
 		attached = true;
 		ASSERT_EQ(0, zpci_vm_register(m));
 	}
@@ -403,32 +403,32 @@ FIXTURE(zpci_chaos) {
 };
 
 FIXTURE_VARIANT(zpci_chaos) {
-	enum vfio_zpci_way way;
+	const char *mode;
 	enum zpci_chaos_end end;
 };
 
 FIXTURE_VARIANT_ADD(zpci_chaos, group_order) {
-	.way = VFIO_ZPCI_GROUP, .end = ZPCI_CHAOS_ORDER,
+	.mode = ZPCI_GROUP, .end = ZPCI_CHAOS_ORDER,
 };
 
 FIXTURE_VARIANT_ADD(zpci_chaos, cdev_order) {
-	.way = VFIO_ZPCI_CDEV, .end = ZPCI_CHAOS_ORDER,
+	.mode = ZPCI_CDEV, .end = ZPCI_CHAOS_ORDER,
 };
 
 FIXTURE_VARIANT_ADD(zpci_chaos, group_close) {
-	.way = VFIO_ZPCI_GROUP, .end = ZPCI_CHAOS_CLOSE,
+	.mode = ZPCI_GROUP, .end = ZPCI_CHAOS_CLOSE,
 };
 
 FIXTURE_VARIANT_ADD(zpci_chaos, cdev_close) {
-	.way = VFIO_ZPCI_CDEV, .end = ZPCI_CHAOS_CLOSE,
+	.mode = ZPCI_CDEV, .end = ZPCI_CHAOS_CLOSE,
 };
 
 FIXTURE_VARIANT_ADD(zpci_chaos, group_kill) {
-	.way = VFIO_ZPCI_GROUP, .end = ZPCI_CHAOS_KILL,
+	.mode = ZPCI_GROUP, .end = ZPCI_CHAOS_KILL,
 };
 
 FIXTURE_VARIANT_ADD(zpci_chaos, cdev_kill) {
-	.way = VFIO_ZPCI_CDEV, .end = ZPCI_CHAOS_KILL,
+	.mode = ZPCI_CDEV, .end = ZPCI_CHAOS_KILL,
 };
 
 FIXTURE_SETUP(zpci_chaos)
@@ -446,7 +446,7 @@ TEST_F_TIMEOUT(zpci_chaos, run, ZPCI_TIMEOUT)
 
 	TH_LOG("seed %lu", seed);
 	for (i = 0; i < zpci_scale(5); i++, seed++) {
-		const char *wrong = zpci_chaos(variant->way, variant->end,
+		const char *wrong = zpci_chaos(variant->mode, variant->end,
 					       seed);
 
 		ASSERT_NULL(wrong) {

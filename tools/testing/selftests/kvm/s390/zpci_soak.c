@@ -38,8 +38,8 @@
 #include "ucall_common.h"
 #include "zpci_baseline.h"
 #include "zpci_fault.h"
+#include "zpci_function.h"
 #include "zpci_mailbox.h"
-#include "zpci_sysfs.h"
 #include "zpci_tables.h"
 #include "zpci_vm.h"
 
@@ -466,7 +466,7 @@ static void edit(struct zpci_random *rnd)
 /* An aperture somewhere in what function and tables reach */
 static void choose_aperture(struct zpci_random *rnd)
 {
-	u64 first = round.m.vfio.start_dma, last = round.m.vfio.end_dma;
+	u64 first = round.m.start_dma, last = round.m.end_dma;
 	u64 a = zpci_random(rnd), b = zpci_random(rnd), size;
 	u64 reach = zpci_tables_reach(round.t.top);
 
@@ -622,7 +622,7 @@ static int reset_function(void)
 	int err;
 
 	refreshes_work();
-	err = vfio_zpci_reset(&round.m.vfio);
+	err = zpci_function_reset(round.m.device);
 	if (!err)
 		count(&shared->ends[END_RESET]);
 	return did("reset", 0, 0, err, NULL);
@@ -630,7 +630,7 @@ static int reset_function(void)
 
 static void detach_function(void)
 {
-	int err = vfio_zpci_detach(&round.m.vfio);
+	int err = zpci_function_detach(round.m.device);
 
 	if (!err)
 		count(&shared->ends[END_DETACH]);
@@ -682,7 +682,7 @@ static void reopen_zpci(void)
 					 KVM_DEV_TYPE_S390_ZPCI);
 }
 
-static void reopen_function(enum vfio_zpci_way way)
+static void reopen_function(const char *mode)
 {
 	u64 pba = round.t.pba, pal = round.t.pal;
 
@@ -691,8 +691,8 @@ static void reopen_function(enum vfio_zpci_way way)
 	refreshes_work();
 	count(&shared->ends[END_FUNCTION]);
 	note(OPERATOR, "close function", 0, 0, 0);
-	zpci_vm_open_function(&round.m, way);
-	note(OPERATOR, "open function", way, 0, 0);
+	zpci_vm_open_function(&round.m, mode);
+	note(OPERATOR, "open function", zpci_mode_is_cdev(mode), 0, 0);
 	round.t.pba = pba;
 	round.t.pal = pal;
 }
@@ -702,8 +702,8 @@ static void bring_up(void)
 {
 	struct kvm_s390_zpci_ioat_stats s;
 
-	if (round.m.vfio.way == VFIO_ZPCI_CDEV)
-		did("attach", 0, 0, vfio_zpci_attach(&round.m.vfio), NULL);
+	if (zpci_mode_is_cdev(round.m.mode))
+		did("attach", 0, 0, zpci_function_attach(round.m.device), NULL);
 	bind_function();
 	/* A table may be registered for a function that lost its domain. */
 	if (register_table() == EEXIST &&
@@ -714,10 +714,26 @@ static void bring_up(void)
 	}
 }
 
+static void map_and_unmap(void)
+{
+	struct iommu *iommu = round.m.device->iommu;
+	struct dma_region region = {
+		.vaddr = zpci_guest_hva(&round.m.guest, ZPCI_GUEST_TABLES),
+		.iova = round.m.start_dma,
+		.size = IOAT_FRAME_1M,
+	};
+
+	if (!did("VFIO map", 0, 0, -__iommu_map(iommu, &region), NULL)) {
+		disarm();
+		did("VFIO unmap", 0, 0, -__iommu_unmap(iommu, &region, NULL),
+		    NULL);
+	}
+}
+
 static void operate(struct zpci_random *rnd)
 {
-	struct vfio_zpci *v = &round.m.vfio;
-	bool cdev = v->way == VFIO_ZPCI_CDEV;
+	struct vfio_pci_device *f = round.m.device;
+	bool cdev = zpci_mode_is_cdev(round.m.mode);
 	u64 a = zpci_random(rnd), b = zpci_random(rnd);
 	u64 kind = zpci_random_below(rnd, 40);
 
@@ -756,26 +772,20 @@ static void operate(struct zpci_random *rnd)
 		set_slot(ZPCI_GUEST_MEM_SIZE, KVM_MEM_READONLY);
 		break;
 	case 25:
-		did("VFIO map", 0, 0,
-		    vfio_zpci_map(v, zpci_guest_hva(&round.m.guest,
-						    ZPCI_GUEST_TABLES),
-				  v->start_dma, IOAT_FRAME_1M), NULL);
-		disarm();
-		did("VFIO unmap", 0, 0,
-		    vfio_zpci_unmap(v, v->start_dma, IOAT_FRAME_1M), NULL);
+		map_and_unmap();
 		break;
 	case 26:
 		if (cdev)
 			detach_function();
 		if (cdev && a & 1) {
-			did("attach", 0, 0, vfio_zpci_attach(v), NULL);
+			did("attach", 0, 0, zpci_function_attach(f), NULL);
 			deregister_table();
 			register_table();
 		}
 		break;
 	case 27:
 		if (cdev)
-			did("attach", 0, 0, vfio_zpci_attach(v), NULL);
+			did("attach", 0, 0, zpci_function_attach(f), NULL);
 		break;
 	case 28 ... 29:
 		set_limit(a & 1 ? ~0UL : b % 600);
@@ -788,8 +798,7 @@ static void operate(struct zpci_random *rnd)
 		break;
 	case 32:
 		if (a % 4 == 0)
-			reopen_function(b & 1 ? VFIO_ZPCI_CDEV :
-						VFIO_ZPCI_GROUP);
+			reopen_function(b & 1 ? ZPCI_CDEV : ZPCI_GROUP);
 		break;
 	case 33 ... 35:
 		if (round.faults) {
@@ -868,10 +877,10 @@ static void set_up_again(void)
 	if (err && err != ENOENT)
 		fail("deregister: %s", strerror(err));
 	compare_with_beginning("deregistered");
-	if (m->vfio.way == VFIO_ZPCI_CDEV)
-		err = did("attach", 0, 0, vfio_zpci_attach(&m->vfio), NULL);
+	if (zpci_mode_is_cdev(m->mode))
+		err = did("attach", 0, 0, zpci_function_attach(m->device), NULL);
 	if (reset_function())
-		reopen_function(m->vfio.way);
+		reopen_function(m->mode);
 	err = bind_function();
 	if (err && err != EBUSY)
 		fail("bind: %s", strerror(err));
@@ -925,7 +934,6 @@ static void dma(u64 iova, bool *in_error)
 
 static int recover(void)
 {
-	zpci_sysfs_wait_error_event();
 	deregister_table();
 	return reset_function();
 }
@@ -944,7 +952,7 @@ static void do_dma(struct zpci_random *rnd)
 	bool in_error = false;
 	int i, ret;
 
-	ret = nvme_enable(&round.m.nvme, &round.m.vfio, &admin);
+	ret = nvme_enable(&round.m.nvme, round.m.device, &admin);
 	if (ret)
 		fail("NVMe enable: %s", nvme_result(ret));
 	for (i = 0; i < 6; i++) {
@@ -986,8 +994,7 @@ static void add_vcpu(void)
 
 static void begin(struct zpci_random *rnd)
 {
-	enum vfio_zpci_way way = zpci_random_chance(rnd, 50) ?
-				 VFIO_ZPCI_GROUP : VFIO_ZPCI_CDEV;
+	const char *mode = zpci_random_chance(rnd, 50) ? ZPCI_GROUP : ZPCI_CDEV;
 	bool faults = zpci_random_chance(rnd, 70);
 	bool random = zpci_random_chance(rnd, 30);
 	unsigned int percent = 1 + zpci_random_below(rnd, 5);
@@ -996,9 +1003,9 @@ static void begin(struct zpci_random *rnd)
 	round.t.top = zpci_random_below(rnd, 4);
 	/* Seen from outside, what belongs to the guest is but memory. */
 	set_limit(~0UL);
-	zpci_vm_create(&round.m, way);
+	zpci_vm_create(&round.m, mode);
 	add_vcpu();
-	if (round.m.vfio.start_dma >= zpci_tables_reach(round.t.top) / 2)
+	if (round.m.start_dma >= zpci_tables_reach(round.t.top) / 2)
 		round.t.top = 1;
 	round.t.gpa = ZPCI_GUEST_TABLES;
 	round.t.size = ZPCI_GUEST_TABLES_SIZE;

@@ -15,8 +15,8 @@
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
+#include "zpci_function.h"
 #include "zpci_harness.h"
-#include "zpci_sysfs.h"
 #include "zpci_vm.h"
 
 FIXTURE(zpci_stats) {
@@ -26,7 +26,7 @@ FIXTURE(zpci_stats) {
 
 FIXTURE_SETUP(zpci_stats)
 {
-	zpci_vm_setup(&self->m, VFIO_ZPCI_GROUP);
+	zpci_vm_setup(&self->m, ZPCI_GROUP);
 	self->m.guest.user_cc = 1;
 	self->m.guest.user_status = 44;
 	self->vcpu_fd = vcpu_get_stats_fd(self->m.guest.vcpu);
@@ -67,7 +67,7 @@ static FILE *debugfs_open(void)
 	char path[128];
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/pci/%s/statistics",
-		 zpci_sysfs_find());
+		 zpci_function_find());
 	return fopen(path, "r");
 }
 

@@ -60,13 +60,13 @@ struct state {
 	struct zpci_pins before;
 };
 
-static const char *begin(struct state *s, enum vfio_zpci_way way)
+static const char *begin(struct state *s, const char *mode)
 {
 	struct zpci_pins now;
 	const char *wrong;
 
 	s->before = zpci_pins_now();
-	zpci_vm_setup(&s->m, way);
+	zpci_vm_setup(&s->m, mode);
 	wrong = use_function(&s->m);
 	if (wrong)
 		return wrong;
@@ -80,12 +80,12 @@ static const char *begin(struct state *s, enum vfio_zpci_way way)
 }
 
 /* All the same, with a new VM: the function can be used again. */
-static const char *end(struct state *s, enum vfio_zpci_way way)
+static const char *end(struct state *s, const char *mode)
 {
 	const char *wrong;
 
 	zpci_vm_destroy(&s->m);
-	zpci_vm_setup(&s->m, way);
+	zpci_vm_setup(&s->m, mode);
 	wrong = use_function(&s->m);
 	zpci_vm_destroy(&s->m);
 	return wrong;
@@ -109,25 +109,25 @@ FIXTURE(zpci_teardown) {
 };
 
 FIXTURE_VARIANT(zpci_teardown) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_teardown, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_teardown, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_SETUP(zpci_teardown)
 {
-	ASSERT_WORKS(begin(&self->s, variant->way));
+	ASSERT_WORKS(begin(&self->s, variant->mode));
 }
 
 FIXTURE_TEARDOWN(zpci_teardown)
 {
-	ASSERT_WORKS(end(&self->s, variant->way));
+	ASSERT_WORKS(end(&self->s, variant->mode));
 }
 
 TEST_F(zpci_teardown, deregister)
@@ -168,11 +168,11 @@ TEST_F(zpci_teardown, close_vfio_device)
 	struct kvm_s390_zpci_ioat_stats stats;
 
 	/* A group's device file is in nobody else's hands, a cdev in KVM's. */
-	if (variant->way == VFIO_ZPCI_CDEV) {
+	if (zpci_mode_is_cdev(variant->mode)) {
 		close(self->s.m.kvm_vfio);
 		self->s.m.kvm_vfio = -1;
 	}
-	vfio_zpci_close_device(&self->s.m.vfio);
+	vfio_pci_device_close(self->s.m.device);
 	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 	/* The KVM device lives on without a function. */
 	EXPECT_EQ(ENODEV, zpci_vm_register(&self->s.m));
@@ -189,7 +189,7 @@ TEST_F(zpci_teardown, close_vfio_device)
 TEST_F(zpci_teardown, reopen_vfio_device)
 {
 	zpci_vm_close_function(&self->s.m);
-	zpci_vm_open_function(&self->s.m, variant->way);
+	zpci_vm_open_function(&self->s.m, variant->mode);
 	zpci_guest_clear_tables(&self->s.m.guest);
 	ASSERT_EQ(0, zpci_vm_bind(&self->s.m));
 	ASSERT_EQ(0, zpci_vm_register(&self->s.m));
@@ -222,7 +222,7 @@ TEST_F(zpci_teardown, close_vm_and_kvm_device_first)
 /* The function is reset while its table is registered. */
 TEST_F(zpci_teardown, reset)
 {
-	ASSERT_EQ(0, vfio_zpci_reset(&self->s.m.vfio));
+	ASSERT_EQ(0, zpci_function_reset(self->s.m.device));
 	EXPECT_EQ(PINNED, zpci_vm_stats(&self->s.m).pinned) {
 		TH_LOG("reset is not deregistration");
 	}
@@ -245,7 +245,7 @@ TEST_F(zpci_teardown, killed)
 	if (!child) {
 		const char *wrong;
 
-		zpci_vm_setup(&self->s.m, variant->way);
+		zpci_vm_setup(&self->s.m, variant->mode);
 		wrong = use_function(&self->s.m);
 		if (!wrong && write(ready[1], "", 1) == 1)
 			pause();
@@ -269,19 +269,19 @@ FIXTURE(zpci_container) {
 
 FIXTURE_SETUP(zpci_container)
 {
-	ASSERT_WORKS(begin(&self->s, VFIO_ZPCI_GROUP));
+	ASSERT_WORKS(begin(&self->s, ZPCI_GROUP));
 }
 
 FIXTURE_TEARDOWN(zpci_container)
 {
-	ASSERT_WORKS(end(&self->s, VFIO_ZPCI_GROUP));
+	ASSERT_WORKS(end(&self->s, ZPCI_GROUP));
 }
 
 TEST_F(zpci_container, unset)
 {
 	struct zpci_vm *m = &self->s.m;
 
-	EXPECT_EQ(-1, ioctl(m->vfio.group, VFIO_GROUP_UNSET_CONTAINER));
+	EXPECT_EQ(-1, ioctl(m->device->group_fd, VFIO_GROUP_UNSET_CONTAINER));
 	EXPECT_EQ(EBUSY, errno);
 	EXPECT_EQ(PINNED, zpci_vm_stats(m).pinned);
 }
@@ -293,12 +293,12 @@ FIXTURE(zpci_iommufd) {
 
 FIXTURE_SETUP(zpci_iommufd)
 {
-	ASSERT_WORKS(begin(&self->s, VFIO_ZPCI_CDEV));
+	ASSERT_WORKS(begin(&self->s, ZPCI_CDEV));
 }
 
 FIXTURE_TEARDOWN(zpci_iommufd)
 {
-	ASSERT_WORKS(end(&self->s, VFIO_ZPCI_CDEV));
+	ASSERT_WORKS(end(&self->s, ZPCI_CDEV));
 }
 
 TEST_F(zpci_iommufd, detach)
@@ -306,7 +306,7 @@ TEST_F(zpci_iommufd, detach)
 	struct zpci_vm *m = &self->s.m;
 	struct zpci_rpcit r;
 
-	ASSERT_EQ(0, vfio_zpci_detach(&m->vfio));
+	ASSERT_EQ(0, zpci_function_detach(m->device));
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
@@ -316,7 +316,7 @@ TEST_F(zpci_iommufd, detach)
 	/* What is left of the registration stands in nobody's way. */
 	EXPECT_EQ(0, zpci_vm_deregister(m));
 	EXPECT_EQ(ENODEV, zpci_vm_register(m));
-	ASSERT_EQ(0, vfio_zpci_attach(&m->vfio));
+	ASSERT_EQ(0, zpci_function_attach(m->device));
 	ASSERT_EQ(0, zpci_vm_register(m));
 	r = zpci_guest_rpcit(&m->guest, m->pba, m->pal + 1 - m->pba);
 	EXPECT_EQ(0, r.exits);
@@ -330,9 +330,9 @@ TEST_F(zpci_iommufd, replace)
 	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 	struct zpci_vm *m = &self->s.m;
 
-	ASSERT_EQ(0, ioctl(m->vfio.iommu, IOMMU_IOAS_ALLOC, &alloc));
-	m->vfio.ioas = alloc.out_ioas_id;
-	ASSERT_EQ(0, vfio_zpci_attach(&m->vfio));
+	ASSERT_EQ(0, ioctl(m->device->iommu->iommufd, IOMMU_IOAS_ALLOC, &alloc));
+	m->device->iommu->ioas_id = alloc.out_ioas_id;
+	ASSERT_EQ(0, zpci_function_attach(m->device));
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 	ASSERT_WORKS(is_cut_off(m));

@@ -44,7 +44,7 @@ FIXTURE_SETUP(zpci_uffd)
 	struct zpci_vm *m = &self->m;
 
 	self->before = zpci_pins_now();
-	zpci_vm_setup_nvme(m, VFIO_ZPCI_GROUP, false);
+	zpci_vm_setup_nvme(m, ZPCI_GROUP, false);
 	zpci_guest_add_vcpu(&m->guest, &self->peer);
 	self->queues = zpci_vm_stats(m).pinned;
 	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
@@ -283,7 +283,7 @@ TEST_F(zpci_uffd, killed_while_waiting)
 			struct zpci_vm vm;
 			int fd;
 
-			zpci_vm_setup(&vm, VFIO_ZPCI_GROUP);
+			zpci_vm_setup(&vm, ZPCI_GROUP);
 			rpcit.iova = vm.pba;
 			TEST_ASSERT(!set_slot(&vm, memory), "no slot");
 			fd = watch_memory(memory, SIZE);
@@ -317,7 +317,7 @@ TEST_F(zpci_uffd, killed_while_waiting)
 		EXPECT_TRUE(WIFSIGNALED(status));
 		ASSERT_WORKS(zpci_pins_leaked(&self->before));
 	}
-	zpci_vm_open_function(m, VFIO_ZPCI_GROUP);
+	zpci_vm_open_function(m, ZPCI_GROUP);
 	m->zpci = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	ASSERT_EQ(0, zpci_vm_register(m));

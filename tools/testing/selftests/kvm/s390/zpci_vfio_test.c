@@ -17,9 +17,9 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "zpci_baseline.h"
+#include "zpci_function.h"
 #include "zpci_guest.h"
 #include "zpci_harness.h"
-#include "zpci_sysfs.h"
 
 #define DATA_PAGE	4	/* behind the queues */
 
@@ -30,20 +30,20 @@ FIXTURE(zpci_vfio) {
 };
 
 FIXTURE_VARIANT(zpci_vfio) {
-	enum vfio_zpci_way way;
+	const char *mode;
 };
 
 FIXTURE_VARIANT_ADD(zpci_vfio, group) {
-	.way = VFIO_ZPCI_GROUP,
+	.mode = ZPCI_GROUP,
 };
 
 FIXTURE_VARIANT_ADD(zpci_vfio, cdev) {
-	.way = VFIO_ZPCI_CDEV,
+	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_SETUP(zpci_vfio)
 {
-	zpci_baseline_open(&self->b, variant->way);
+	zpci_baseline_open(&self->b, variant->mode);
 	self->data = self->b.mem + DATA_PAGE * PAGE_SIZE;
 	self->iova = self->b.iova + DATA_PAGE * PAGE_SIZE;
 	zpci_baseline_start(&self->b);
@@ -110,14 +110,11 @@ TEST_F(zpci_vfio, error_and_recovery)
 		TH_LOG("DMA to nowhere: %s", nvme_result(ret));
 	}
 	EXPECT_TRUE(nvme_function_in_error(&self->b.nvme));
-	zpci_sysfs_wait_error_event();
-	ASSERT_EQ(0, vfio_zpci_reset(&self->b.vfio));
+	zpci_function_recover(self->b.device);
 	EXPECT_FALSE(nvme_function_in_error(&self->b.nvme));
 	/* The reset forgets the translations: map again. */
-	ASSERT_EQ(0, vfio_zpci_unmap(&self->b.vfio, self->b.iova,
-				     ZPCI_BASELINE_SIZE));
-	ASSERT_EQ(0, vfio_zpci_map(&self->b.vfio, self->b.mem, self->b.iova,
-				   ZPCI_BASELINE_SIZE));
+	iommu_unmap(self->b.device->iommu, &self->b.region);
+	iommu_map(self->b.device->iommu, &self->b.region);
 	zpci_baseline_start(&self->b);
 	EXPECT_EQ(0, nvme_identify_ctrl(&self->b.nvme, self->iova, 0));
 }
@@ -127,7 +124,7 @@ TEST_F(zpci_vfio, error_and_recovery)
 
 /**
  * struct zpci_vfio_waiter - a thread that frees an interrupt as soon as it comes
- * @vfio: the function
+ * @device: the function
  * @eventfd: what the interrupt signals
  * @epoll: what the thread waits for; unlike read() and poll(), the wait for it
  *	   ends without a lock that the handler holds while it wakes others
@@ -137,7 +134,7 @@ TEST_F(zpci_vfio, error_and_recovery)
  * @freed: posted when the interrupt is freed
  */
 struct zpci_vfio_waiter {
-	struct vfio_zpci *vfio;
+	struct vfio_pci_device *device;
 	int eventfd;
 	int epoll;
 	int rounds;
@@ -160,7 +157,7 @@ static void *free_interrupts(void *arg)
 		CPU_SET(i % 2, &cpus);
 		sched_setaffinity(0, sizeof(cpus), &cpus);
 		epoll_wait(w->epoll, &event, 1, -1);
-		err = vfio_zpci_msix(w->vfio, -1);
+		err = zpci_function_msix(w->device, -1);
 		if (!w->error)
 			w->error = err;
 		if (read(w->eventfd, &count, sizeof(count)) == sizeof(count))
@@ -180,7 +177,7 @@ TEST_F_TIMEOUT(zpci_vfio, interrupt_freed, 120)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	struct zpci_vfio_waiter w = {
-		.vfio = &self->b.vfio,
+		.device = self->b.device,
 		.rounds = 100,
 	};
 	int sleeper[SLEEPERS];
@@ -200,7 +197,7 @@ TEST_F_TIMEOUT(zpci_vfio, interrupt_freed, 120)
 	ASSERT_EQ(0, sem_init(&w.freed, 0, 0));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, free_interrupts, &w));
 	for (i = 0; i < w.rounds; i++) {
-		ASSERT_EQ(0, vfio_zpci_msix(&self->b.vfio, w.eventfd));
+		ASSERT_EQ(0, zpci_function_msix(self->b.device, w.eventfd));
 		ASSERT_EQ(0, nvme_identify_ctrl(&self->b.nvme, self->iova, 0));
 		ASSERT_EQ(0, sem_wait(&w.freed));
 	}
@@ -214,7 +211,7 @@ TEST_F_TIMEOUT(zpci_vfio, interrupt_freed, 120)
 
 int main(int argc, char **argv)
 {
-	if (!zpci_sysfs_find())
-		ksft_exit_skip("no NVMe function is bound to vfio-pci\n");
+	if (!zpci_function_find())
+		ksft_exit_skip("VFIO_SELFTESTS_BDF names no NVMe function\n");
 	return zpci_harness_run(argc, argv);
 }

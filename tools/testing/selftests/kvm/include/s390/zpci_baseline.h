@@ -7,26 +7,29 @@
 
 #include <linux/types.h>
 
-#include "nvme_polled.h"
-#include "vfio_zpci.h"
+#include <libvfio/nvme.h>
+
+#include "zpci_function.h"
 
 #define ZPCI_BASELINE_SIZE	0x100000UL
 
 /**
  * struct zpci_baseline - function that does DMA to memory of the process
- * @vfio: the function
- * @nvme: driver of the controller
+ * @device: the function
+ * @nvme: the controller
+ * @region: mapping of @mem
  * @mem: the memory; its first four pages are queues
  * @iova: I/O address of @mem
  */
 struct zpci_baseline {
-	struct vfio_zpci vfio;
-	struct nvme_polled nvme;
+	struct vfio_pci_device *device;
+	struct nvme_ctrl nvme;
+	struct dma_region region;
 	void *mem;
 	u64 iova;
 };
 
-void zpci_baseline_open(struct zpci_baseline *b, enum vfio_zpci_way way);
+void zpci_baseline_open(struct zpci_baseline *b, const char *mode);
 void zpci_baseline_close(struct zpci_baseline *b);
 void zpci_baseline_start(struct zpci_baseline *b);
 void zpci_baseline_identify(void *data);

@@ -7,7 +7,7 @@
 
 #include <linux/types.h>
 
-#include "vfio_zpci.h"
+#include "zpci_function.h"
 
 /**
  * enum zpci_chaos_end - how it ends
@@ -21,7 +21,7 @@ enum zpci_chaos_end {
 	ZPCI_CHAOS_KILL,
 };
 
-const char *zpci_chaos(enum vfio_zpci_way way, enum zpci_chaos_end end,
+const char *zpci_chaos(const char *mode, enum zpci_chaos_end end,
 		       u64 seed);
 
 #endif /* SELFTEST_KVM_ZPCI_CHAOS_H */

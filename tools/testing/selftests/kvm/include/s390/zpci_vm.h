@@ -8,8 +8,9 @@
 #include <stdbool.h>
 #include <linux/types.h>
 
-#include "nvme_polled.h"
-#include "vfio_zpci.h"
+#include <libvfio/nvme.h>
+
+#include "zpci_function.h"
 #include "zpci_guest.h"
 #include "zpci_pins.h"
 
@@ -45,8 +46,11 @@ enum {
 /**
  * struct zpci_vm - virtual machine, function, and what connects them
  * @guest: the guest
- * @vfio: the function
- * @nvme: driver of the controller
+ * @device: the function
+ * @mode: how it was opened
+ * @start_dma: its first DMA address
+ * @end_dma: its last DMA address
+ * @nvme: the controller
  * @kvm_vfio: file descriptor of the KVM VFIO device
  * @zpci: file descriptor of the KVM zPCI device
  * @pba: first I/O address of the registered aperture
@@ -55,8 +59,11 @@ enum {
  */
 struct zpci_vm {
 	struct zpci_guest guest;
-	struct vfio_zpci vfio;
-	struct nvme_polled nvme;
+	struct vfio_pci_device *device;
+	const char *mode;
+	u64 start_dma;
+	u64 end_dma;
+	struct nvme_ctrl nvme;
 	int kvm_vfio;
 	int zpci;
 	u64 pba;
@@ -65,11 +72,11 @@ struct zpci_vm {
 };
 
 void zpci_vm_require(void);
-void zpci_vm_create(struct zpci_vm *m, enum vfio_zpci_way way);
-void zpci_vm_setup(struct zpci_vm *m, enum vfio_zpci_way way);
-void zpci_vm_setup_nvme(struct zpci_vm *m, enum vfio_zpci_way way, bool io);
+void zpci_vm_create(struct zpci_vm *m, const char *mode);
+void zpci_vm_setup(struct zpci_vm *m, const char *mode);
+void zpci_vm_setup_nvme(struct zpci_vm *m, const char *mode, bool io);
 void zpci_vm_destroy(struct zpci_vm *m);
-void zpci_vm_open_function(struct zpci_vm *m, enum vfio_zpci_way way);
+void zpci_vm_open_function(struct zpci_vm *m, const char *mode);
 void zpci_vm_close_function(struct zpci_vm *m);
 void zpci_vm_close_zpci(struct zpci_vm *m);
 

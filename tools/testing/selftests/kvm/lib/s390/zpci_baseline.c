@@ -13,23 +13,28 @@
 #include "test_util.h"
 #include "zpci_baseline.h"
 
-void zpci_baseline_open(struct zpci_baseline *b, enum vfio_zpci_way way)
+void zpci_baseline_open(struct zpci_baseline *b, const char *mode)
 {
-	int err;
+	u64 start, end;
 
 	memset(b, 0, sizeof(*b));
-	vfio_zpci_open(&b->vfio, way, -1);
+	b->device = zpci_function_open(mode, -1);
+	zpci_function_dma_range(b->device, &start, &end);
 	b->mem = mmap(NULL, ZPCI_BASELINE_SIZE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(b->mem != MAP_FAILED, "no memory");
-	b->iova = b->vfio.start_dma + ZPCI_BASELINE_SIZE;
-	err = vfio_zpci_map(&b->vfio, b->mem, b->iova, ZPCI_BASELINE_SIZE);
-	TEST_ASSERT(!err, "VFIO map: %s", strerror(err));
+	b->iova = start + ZPCI_BASELINE_SIZE;
+	b->region = (struct dma_region) {
+		.vaddr = b->mem,
+		.iova = b->iova,
+		.size = ZPCI_BASELINE_SIZE,
+	};
+	iommu_map(b->device->iommu, &b->region);
 }
 
 void zpci_baseline_close(struct zpci_baseline *b)
 {
-	vfio_zpci_close(&b->vfio);
+	zpci_function_close(b->device);
 	munmap(b->mem, ZPCI_BASELINE_SIZE);
 }
 
@@ -50,7 +55,7 @@ void zpci_baseline_start(struct zpci_baseline *b)
 	};
 	int ret;
 
-	ret = nvme_enable(&b->nvme, &b->vfio, &admin);
+	ret = nvme_enable(&b->nvme, b->device, &admin);
 	TEST_ASSERT(!ret, "NVMe enable: %s", nvme_result(ret));
 	ret = nvme_identify_ns(&b->nvme, io.sq, io.sq_iova);
 	TEST_ASSERT(!ret, "NVMe identify namespace: %s", nvme_result(ret));
@@ -64,7 +69,7 @@ void zpci_baseline_identify(void *data)
 	struct zpci_baseline b;
 	int ret;
 
-	zpci_baseline_open(&b, VFIO_ZPCI_GROUP);
+	zpci_baseline_open(&b, ZPCI_GROUP);
 	zpci_baseline_start(&b);
 	ret = nvme_identify_ctrl(&b.nvme, b.iova + 4 * PAGE_SIZE, 0);
 	TEST_ASSERT(!ret, "NVMe identify controller: %s", nvme_result(ret));

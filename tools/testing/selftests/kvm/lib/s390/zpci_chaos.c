@@ -35,7 +35,7 @@ struct chaos {
 	struct zpci_guest peers[NR_VCPUS - 1];
 	struct zpci_guest *cpu[NR_VCPUS];
 	struct zpci_storm_thread vcpus[NR_VCPUS];
-	enum vfio_zpci_way way;
+	const char *mode;
 	void *memory[2];
 	u64 seed;
 	bool stop;
@@ -49,6 +49,19 @@ static void nap(u64 *seed, unsigned int most_us)
 /*
  * Section: what threads do
  */
+
+static void map_and_unmap(struct chaos *c)
+{
+	struct dma_region region = {
+		.vaddr = c->memory[0],
+		.iova = c->m.pba,
+		.size = PAGE_SIZE,
+	};
+	struct iommu *iommu = c->m.device->iommu;
+
+	if (!__iommu_map(iommu, &region))
+		__iommu_unmap(iommu, &region, NULL);
+}
 
 static void *registrar(void *arg)
 {
@@ -72,20 +85,18 @@ static void *registrar(void *arg)
 			zpci_vm_bind(&c->m);
 			break;
 		case 11:
-			vfio_zpci_reset(&c->m.vfio);
+			zpci_function_reset(c->m.device);
 			break;
 		case 12:
-			if (c->way == VFIO_ZPCI_CDEV)
-				vfio_zpci_detach(&c->m.vfio);
+			if (zpci_mode_is_cdev(c->mode))
+				zpci_function_detach(c->m.device);
 			break;
 		case 13:
-			if (c->way == VFIO_ZPCI_CDEV)
-				vfio_zpci_attach(&c->m.vfio);
+			if (zpci_mode_is_cdev(c->mode))
+				zpci_function_attach(c->m.device);
 			break;
 		case 14:
-			vfio_zpci_map(&c->m.vfio, c->memory[0], c->m.pba,
-				      PAGE_SIZE);
-			vfio_zpci_unmap(&c->m.vfio, c->m.pba, PAGE_SIZE);
+			map_and_unmap(c);
 			break;
 		default:
 			zpci_vm_get_stats(&c->m, &stats);
@@ -176,12 +187,15 @@ static void close_files(struct chaos *c, u64 *seed)
 {
 	int fds[] = {
 		c->m.guest.vm->fd, c->cpu[0]->vcpu->fd, c->cpu[1]->vcpu->fd,
-		c->cpu[2]->vcpu->fd, c->m.zpci, c->m.kvm_vfio, c->m.vfio.device,
-		c->m.vfio.iommu, c->m.vfio.group,
+		c->cpu[2]->vcpu->fd, c->m.zpci, c->m.kvm_vfio, c->m.device->fd,
+		zpci_function_iommu_fd(c->m.device),
+		c->m.device->group_fd ? : -1,
 	};
 	int null = open("/dev/null", O_RDWR);
 	int i, j, fd;
 
+	/* Mapped BARs are references on the device file. */
+	vfio_pci_bar_unmap_all(c->m.device);
 	for (i = ARRAY_SIZE(fds) - 1; i >= 0; i--) {
 		j = zpci_xorshift(seed) % (i + 1);
 		fd = fds[j];
@@ -207,7 +221,7 @@ static const char *at_rest(struct chaos *c)
 		return "no statistics";
 	if (s.pinned || s.tables || s.mapped != s.unmapped)
 		return "counters are not zero after deregistration";
-	vfio_zpci_attach(&c->m.vfio);
+	zpci_function_attach(c->m.device);
 	mprotect(c->memory[0], ZPCI_SLOT_SIZE, PROT_READ | PROT_WRITE);
 	set_slot(c, ZPCI_SLOT_GPA, 0, c->memory[0]);
 	set_slot(c, ZPCI_SLOT_GPA, ZPCI_SLOT_SIZE, c->memory[0]);
@@ -228,7 +242,7 @@ static const char *at_rest(struct chaos *c)
 	return NULL;
 }
 
-static const char *process(enum vfio_zpci_way way, enum zpci_chaos_end end,
+static const char *process(const char *mode, enum zpci_chaos_end end,
 			   u64 seed, int ready)
 {
 	struct zpci_pins before = zpci_pins_now();
@@ -238,9 +252,9 @@ static const char *process(enum vfio_zpci_way way, enum zpci_chaos_end end,
 	pthread_t threads[2];
 	int i;
 
-	c->way = way;
+	c->mode = mode;
 	c->seed = seed;
-	zpci_vm_setup(&c->m, way);
+	zpci_vm_setup(&c->m, mode);
 	for (i = 0; i < 2; i++)
 		c->memory[i] = zpci_slot_memory(ZPCI_SLOT_SIZE,
 						PROT_READ | PROT_WRITE,
@@ -278,7 +292,7 @@ static const char *process(enum vfio_zpci_way way, enum zpci_chaos_end end,
 }
 
 /* Once through it. NULL, or what went wrong. */
-const char *zpci_chaos(enum vfio_zpci_way way, enum zpci_chaos_end end,
+const char *zpci_chaos(const char *mode, enum zpci_chaos_end end,
 		       u64 seed)
 {
 	static char text[200];
@@ -295,7 +309,7 @@ const char *zpci_chaos(enum vfio_zpci_way way, enum zpci_chaos_end end,
 		return "no process";
 	if (!pid) {
 		close(ready[0]);
-		wrong = process(way, end, seed, ready[1]);
+		wrong = process(mode, end, seed, ready[1]);
 		if (wrong && write(back[1], wrong, strlen(wrong)) < 0)
 			_exit(2);
 		_exit(!!wrong);

@@ -180,13 +180,13 @@ void zpci_listener_sic(struct zpci_listener *l, u8 isc, u16 mode)
 
 struct zpci_msix zpci_listener_msix(struct zpci_listener *l)
 {
-	struct vfio_zpci *v = &l->m->vfio;
+	struct vfio_pci_device *f = l->m->device;
 	struct zpci_msix msix = {};
 	u32 pos, header, n;
 
-	pos = vfio_zpci_read32(v, v->config + PCI_CAPABILITY_LIST) & 0xfc;
+	pos = vfio_pci_config_readl(f, PCI_CAPABILITY_LIST) & 0xfc;
 	for (n = 0; pos && n < 48; n++) {
-		header = vfio_zpci_read32(v, v->config + pos);
+		header = vfio_pci_config_readl(f, pos);
 		if ((header & 0xff) == PCI_CAP_ID_MSIX)
 			break;
 		pos = header >> 8 & 0xfc;
@@ -194,7 +194,7 @@ struct zpci_msix zpci_listener_msix(struct zpci_listener *l)
 	if (!pos)
 		return msix;
 	msix.cap = pos;
-	msix.table = vfio_zpci_read32(v, v->config + pos + PCI_MSIX_TABLE);
+	msix.table = vfio_pci_config_readl(f, pos + PCI_MSIX_TABLE);
 	msix.bar = msix.table & PCI_MSIX_TABLE_BIR;
 	msix.table &= PCI_MSIX_TABLE_OFFSET;
 	return msix;
@@ -212,7 +212,7 @@ const char *zpci_listener_enable_msi(struct zpci_listener *l, u32 data)
 	u64 address;
 	u32 cc;
 
-	group = (void *)vfio_zpci_cap(&l->m->vfio,
+	group = (void *)vfio_pci_device_cap(l->m->device,
 				      VFIO_DEVICE_INFO_CAP_ZPCI_GROUP);
 	if (!msix.cap || !group)
 		return "no MSI-X capability, or no address for messages";
@@ -241,7 +241,7 @@ const char *zpci_listener_enable_msi(struct zpci_listener *l, u32 data)
 const char *zpci_listener_prepare_pump(struct zpci_listener *l)
 {
 	struct zpci_listener_mailbox *mb = l->mailbox;
-	struct nvme_polled *nvme = &l->m->nvme;
+	struct nvme_ctrl *nvme = &l->m->nvme;
 	u64 data = zpci_vm_queue_iova(l->m, ZPCI_PAGE_FREE);
 	const char *wrong;
 

@@ -13,7 +13,7 @@
 #include "kvm_util.h"
 #include "processor.h"
 #include "test_util.h"
-#include "zpci_sysfs.h"
+#include "zpci_function.h"
 #include "zpci_vm.h"
 
 /* Skip the test if the host can't run it; say what is missing. */
@@ -21,8 +21,8 @@ void zpci_vm_require(void)
 {
 	int caps;
 
-	if (!zpci_sysfs_find())
-		ksft_exit_skip("no NVMe function is bound to vfio-pci\n");
+	if (!zpci_function_find())
+		ksft_exit_skip("VFIO_SELFTESTS_BDF names no NVMe function\n");
 	if (access("/dev/kvm", R_OK | W_OK))
 		ksft_exit_skip("no /dev/kvm\n");
 	caps = kvm_check_cap(KVM_CAP_S390_ZPCI_DEVICE);
@@ -32,22 +32,24 @@ void zpci_vm_require(void)
 }
 
 /* Everything but the binding and the registration */
-void zpci_vm_create(struct zpci_vm *m, enum vfio_zpci_way way)
+void zpci_vm_create(struct zpci_vm *m, const char *mode)
 {
 	memset(m, 0, sizeof(*m));
 	zpci_guest_create(&m->guest);
 	m->kvm_vfio = -1;
 	m->zpci = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
-	zpci_vm_open_function(m, way);
+	zpci_vm_open_function(m, mode);
 }
 
-void zpci_vm_open_function(struct zpci_vm *m, enum vfio_zpci_way way)
+void zpci_vm_open_function(struct zpci_vm *m, const char *mode)
 {
 	m->kvm_vfio = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_VFIO);
-	vfio_zpci_open(&m->vfio, way, m->kvm_vfio);
-	m->pba = m->vfio.start_dma + ZPCI_VM_PBA_OFFSET;
-	m->pal = m->vfio.start_dma + ZPCI_VM_PAL_OFFSET;
-	TEST_ASSERT(m->pal < m->vfio.end_dma,
+	m->device = zpci_function_open(mode, m->kvm_vfio);
+	m->mode = mode;
+	zpci_function_dma_range(m->device, &m->start_dma, &m->end_dma);
+	m->pba = m->start_dma + ZPCI_VM_PBA_OFFSET;
+	m->pal = m->start_dma + ZPCI_VM_PAL_OFFSET;
+	TEST_ASSERT(m->pal < m->end_dma,
 		    "the function has too small a DMA aperture");
 }
 
@@ -60,7 +62,9 @@ void zpci_vm_close_function(struct zpci_vm *m)
 	if (m->kvm_vfio >= 0)
 		close(m->kvm_vfio);
 	m->kvm_vfio = -1;
-	vfio_zpci_close(&m->vfio);
+	if (m->device)
+		zpci_function_close(m->device);
+	m->device = NULL;
 }
 
 void zpci_vm_close_zpci(struct zpci_vm *m)
@@ -91,7 +95,7 @@ static int attr_set(struct zpci_vm *m, u32 group, u64 attr, void *value)
 
 int zpci_vm_bind(struct zpci_vm *m)
 {
-	struct kvm_s390_zpci_bind bind = { .vfio_fd = m->vfio.device };
+	struct kvm_s390_zpci_bind bind = { .vfio_fd = m->device->fd };
 
 	return attr_set(m, KVM_DEV_S390_ZPCI_BIND,
 			KVM_DEV_S390_ZPCI_BIND_VFIO, &bind);
@@ -130,12 +134,10 @@ int zpci_vm_recover(struct zpci_vm *m)
 {
 	int err;
 
-	zpci_sysfs_wait_error_event();
 	err = zpci_vm_deregister(m);
-	if (!err)
-		err = vfio_zpci_reset(&m->vfio);
 	if (err)
 		return err;
+	zpci_function_recover(m->device);
 	zpci_guest_clear_tables(&m->guest);
 	return zpci_vm_register(m);
 }
@@ -212,7 +214,8 @@ bool zpci_vm_has(struct zpci_vm *m, u32 flag)
 	struct vfio_device_info_cap_zpci_interp *cap;
 	bool has;
 
-	cap = (void *)vfio_zpci_cap(&m->vfio, VFIO_DEVICE_INFO_CAP_ZPCI_INTERP);
+	cap = (void *)vfio_pci_device_cap(m->device,
+					  VFIO_DEVICE_INFO_CAP_ZPCI_INTERP);
 	has = cap && cap->flags & flag;
 	free(cap);
 	return has;
@@ -294,7 +297,7 @@ const char *zpci_vm_start_nvme(struct zpci_vm *m)
 			  2 * PAGE_SIZE, 0);
 	if (err)
 		return err;
-	ret = nvme_enable(&m->nvme, &m->vfio, &admin);
+	ret = nvme_enable(&m->nvme, m->device, &admin);
 	return ret ? nvme_result(ret) : NULL;
 }
 
@@ -321,11 +324,11 @@ const char *zpci_vm_start_io(struct zpci_vm *m)
 }
 
 /* Everything up to a registered table in which nothing is valid */
-void zpci_vm_setup(struct zpci_vm *m, enum vfio_zpci_way way)
+void zpci_vm_setup(struct zpci_vm *m, const char *mode)
 {
 	int err;
 
-	zpci_vm_create(m, way);
+	zpci_vm_create(m, mode);
 	err = zpci_vm_bind(m);
 	TEST_ASSERT(!err, "BIND_VFIO: %s", strerror(err));
 	err = zpci_vm_register(m);
@@ -333,11 +336,11 @@ void zpci_vm_setup(struct zpci_vm *m, enum vfio_zpci_way way)
 }
 
 /* Everything up to a controller that takes commands, if @io also for blocks */
-void zpci_vm_setup_nvme(struct zpci_vm *m, enum vfio_zpci_way way, bool io)
+void zpci_vm_setup_nvme(struct zpci_vm *m, const char *mode, bool io)
 {
 	const char *err;
 
-	zpci_vm_setup(m, way);
+	zpci_vm_setup(m, mode);
 	err = zpci_vm_start_nvme(m);
 	if (!err && io)
 		err = zpci_vm_start_io(m);
