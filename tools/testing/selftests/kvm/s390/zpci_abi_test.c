@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of the user-space interface, swept from end to end
+ * Test of the complete user-space interface
  *
- * All sizes, flags, reserved fields, groups and attributes of what user space
- * can hand to the KVM device, and wrong pointers and files in all places. What
- * they do when they are right is the matter of zpci_device_test.
+ * Covers all sizes, flags, reserved fields, groups and attributes that user
+ * space can pass to the KVM device, and invalid pointers and files.
+ * zpci_device_test covers valid calls.
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@
 #include "zpci_harness.h"
 #include "zpci_vm.h"
 
-/* The payloads are ABI: they must keep their sizes. */
+/* The sizes of the payloads are ABI. */
 static_assert(sizeof(struct kvm_s390_zpci_bind) == 32, "size of bind");
 static_assert(sizeof(struct kvm_s390_zpci_ioat) == 64, "size of ioat");
 static_assert(sizeof(struct kvm_s390_zpci_ioat_stats) == 256, "size of stats");
@@ -34,7 +34,7 @@ static_assert(sizeof(struct kvm_s390_zpci_aif) == 64, "size of aif");
 static_assert(sizeof(struct kvm_s390_zpci_aif_stats) == 64, "size of AIF stats");
 static_assert(sizeof(struct vfio_device_info_cap_zpci_interp) == 24, "size of cap");
 
-/* A page with nothing mapped on either side: who goes too far gets a fault. */
+/* Map a page between two unmapped ones: an access beyond it faults. */
 static void *lone_page(void)
 {
 	void *area = mmap(NULL, 3 * PAGE_SIZE, PROT_NONE,
@@ -111,8 +111,8 @@ static int do_stats(struct zpci_vm *m, void *payload)
 }
 
 /*
- * Exactly the size of each struct is read: it may end where memory ends, or
- * begin where memory begins, but no byte of it may be missing.
+ * The kernel reads exactly the size of each struct. The struct may be at the
+ * start or the end of mapped memory. No byte may be missing.
  */
 static void *at_end(void *page, const void *data, size_t size, size_t missing)
 {
@@ -163,7 +163,9 @@ TEST_F(zpci_abi, size_of_ioat)
 	EXPECT_EQ(0, do_register(m, at));
 }
 
-/* What is read is not written to: memory that can only be read will do. */
+/*
+ * The kernel does not write to a payload that it reads: read-only memory works.
+ */
 TEST_F(zpci_abi, set_from_read_only)
 {
 	struct kvm_s390_zpci_bind *bind_arg = self->page;
@@ -180,7 +182,7 @@ TEST_F(zpci_abi, set_from_read_only)
 	}
 }
 
-/* Exactly the size of the statistics is written, and each byte of it. */
+/* The kernel writes all bytes of the statistics and no others. */
 TEST_F(zpci_abi, size_of_stats)
 {
 	const size_t size = sizeof(struct kvm_s390_zpci_ioat_stats);
@@ -204,7 +206,7 @@ TEST_F(zpci_abi, size_of_stats)
 	memset(self->page, 0xaa, PAGE_SIZE);
 	ASSERT_EQ(0, do_stats(m, self->page + 1024));
 	for (i = 0; i < PAGE_SIZE; i++) {
-		/* Nothing has been counted yet. */
+		/* All counters are zero. */
 		u8 want = i >= 1024 && i < 1024 + size ? 0 : 0xaa;
 
 		ASSERT_EQ(want, bytes[i]) {
@@ -213,7 +215,7 @@ TEST_F(zpci_abi, size_of_stats)
 	}
 }
 
-/* The struct that goes around it */
+/* The same for struct kvm_device_attr */
 TEST_F(zpci_abi, size_of_attr)
 {
 	struct kvm_device_attr attr = {
@@ -261,14 +263,14 @@ TEST_F(zpci_abi, size_of_create_device)
 	EXPECT_EQ(0, ioctl(m->guest.vm->fd, KVM_CREATE_DEVICE, at));
 	EXPECT_EQ(0, close(at->fd));
 
-	/* Nothing is created, no descriptor is used up. */
+	/* Nothing is created, and no descriptor is used. */
 	create.flags = KVM_CREATE_DEVICE_TEST;
 	at = at_end(self->page, &create, sizeof(create), 0);
 	EXPECT_EQ(0, ioctl(m->guest.vm->fd, KVM_CREATE_DEVICE, at));
 	EXPECT_EQ(0x55, at->fd);
 }
 
-/* Where the outcome can't be stored, no device may be left behind. */
+/* No device may be left if the result can't be stored. */
 TEST_F(zpci_abi, create_device_to_read_only)
 {
 	struct kvm_create_device *at = self->page;
@@ -289,7 +291,7 @@ TEST_F(zpci_abi, create_device_to_read_only)
 	EXPECT_EQ(0, zpci_vm_bind(m));
 }
 
-/* Payloads at places where nothing can be, with each attribute */
+/* Pass invalid pointers with each attribute. */
 TEST_F(zpci_abi, bad_pointers)
 {
 	const u64 bad[] = {
@@ -313,7 +315,7 @@ TEST_F(zpci_abi, bad_pointers)
 		EXPECT_EQ(EFAULT, do_stats(m, (void *)bad[i])) {
 			TH_LOG("statistics: payload at 0x%lx", bad[i]);
 		}
-		/* Deregistration has no payload: none is not a bad one. */
+		/* Deregistration has no payload: NULL is valid. */
 		EXPECT_EQ(bad[i] ? EINVAL : ENOENT,
 			  call(m, SET, 0, KVM_DEV_S390_ZPCI_IOAT,
 			       KVM_DEV_S390_ZPCI_IOAT_DEREG, (void *)bad[i])) {
@@ -338,7 +340,7 @@ TEST_F(zpci_abi, unaligned)
 	}
 }
 
-/* Each bit of each field of flags, in all of the structs that have one */
+/* Set each bit of each flags field. */
 TEST_F(zpci_abi, unknown_flags)
 {
 	struct kvm_s390_zpci_bind b = self->bind;
@@ -381,7 +383,7 @@ TEST_F(zpci_abi, unknown_flags)
 	EXPECT_EQ(0, do_register(m, &self->ioat));
 }
 
-/* Each reserved byte, with any one bit of it */
+/* Set each bit of each reserved byte. */
 TEST_F(zpci_abi, reserved_bytes)
 {
 	struct kvm_s390_zpci_bind b = self->bind;
@@ -410,7 +412,7 @@ TEST_F(zpci_abi, reserved_bytes)
 	EXPECT_EQ(0, do_register(m, &i));
 }
 
-/* What this machine can't do is unknown. */
+/* Groups that the machine does not support are unknown. */
 static bool has_group(u32 group)
 {
 	int caps = kvm_check_cap(KVM_CAP_S390_ZPCI_DEVICE);
@@ -437,7 +439,7 @@ static bool known(u32 group, u64 attr)
 	return false;
 }
 
-/* A payload that would do for every attribute that is known */
+/* Pass a payload that is valid for every known attribute. */
 static const char *is_unknown(struct zpci_vm *m, u32 group, u64 attr)
 {
 	static const char * const names[] = { "set", "get", "has" };
@@ -476,7 +478,7 @@ TEST_F(zpci_abi, unknown_attributes)
 			ASSERT_WORKS(is_unknown(m, groups[g], bit));
 			ASSERT_WORKS(is_unknown(m, groups[g], bit - 1));
 			ASSERT_WORKS(is_unknown(m, groups[g], ~bit));
-			/* What is known, with one bit too many */
+			/* Known numbers with one bit added */
 			if (n >= 2)
 				ASSERT_WORKS(is_unknown(m, groups[g], bit | 1));
 		}
@@ -490,8 +492,8 @@ TEST_F(zpci_abi, unknown_attributes)
 }
 
 /*
- * Interpretation and forwarding. What is expected on a machine that has it is
- * ENXIO on all others, whatever the payload is.
+ * Interpretation and forwarding. On a machine without them every call returns
+ * ENXIO.
  */
 static int expect(u32 group, int err)
 {
@@ -528,7 +530,7 @@ TEST_F(zpci_abi, size_of_aif)
 	EXPECT_EQ(expect(KVM_DEV_S390_ZPCI_AIF, 0), zpci_vm_aif_deregister(m));
 }
 
-/* What is read: exactly so much is written, all of it, and nothing else. */
+/* The kernel writes all bytes of what it returns and no others. */
 static const char *sweep_get(struct zpci_vm *m, u32 group, u64 attr, u8 *page,
 			     size_t size)
 {
@@ -558,7 +560,7 @@ static const char *sweep_get(struct zpci_vm *m, u32 group, u64 attr, u8 *page,
 		if (page[i] != 0xaa)
 			return "a byte outside was written to";
 	}
-	/* The second half of each is reserved */
+	/* The second half of each is reserved. */
 	for (i = 1024 + size / 2; has_group(group) && i < 1024 + size; i++) {
 		if (page[i])
 			return "a reserved byte was not written to";
@@ -593,7 +595,7 @@ TEST_F(zpci_abi, aif_flags_and_reserved)
 
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	for (bit = 1; bit; bit <<= 1) {
-		/* The flags of the request come before all. */
+		/* The flags of the request are checked first. */
 		for (attr = 0; attr < 4; attr++) {
 			EXPECT_EQ(EINVAL, call(m, SET, bit, group, attr, NULL));
 			EXPECT_EQ(EINVAL, call(m, GET, bit, group, attr, NULL));
@@ -626,7 +628,7 @@ TEST_F(zpci_abi, aif_flags_and_reserved)
 	EXPECT_EQ(expect(group, 0), set_aif(m, &aif));
 }
 
-/* Each field with what is just valid, and what is not */
+/* The last valid and the first invalid values of each field */
 TEST_F(zpci_abi, aif_fields)
 {
 	const struct kvm_s390_zpci_aif good = zpci_vm_aif();
@@ -667,7 +669,7 @@ TEST_F(zpci_abi, aif_fields)
 	a->ibvo = 63;
 	(a++)->noi = 2;
 	bad = a - aif;
-	/* Not in memory */
+	/* Outside guest memory */
 	(a++)->ibv = ZPCI_GUEST_NOWHERE;
 	(a++)->ibv = -8UL;
 	(a++)->sb = ZPCI_GUEST_NOWHERE;
@@ -699,7 +701,7 @@ TEST_F(zpci_abi, aif_fields)
 	}
 }
 
-/* Attributes without a payload take none. */
+/* Attributes without a payload refuse one. */
 TEST_F(zpci_abi, no_payload)
 {
 	const u32 interp = KVM_DEV_S390_ZPCI_INTERP, aif = KVM_DEV_S390_ZPCI_AIF;
@@ -713,7 +715,7 @@ TEST_F(zpci_abi, no_payload)
 		  call(m, SET, 0, interp, KVM_DEV_S390_ZPCI_INTERP_OFF, payload));
 	EXPECT_EQ(expect(aif, EINVAL),
 		  call(m, SET, 0, aif, KVM_DEV_S390_ZPCI_AIF_DEREG, payload));
-	/* Nor can be read what can only be set, and the other way round. */
+	/* Attributes that can only be set can't be read, and vice versa. */
 	EXPECT_EQ(ENXIO, call(m, GET, 0, interp, KVM_DEV_S390_ZPCI_INTERP_ON,
 			      payload));
 	EXPECT_EQ(ENXIO, call(m, SET, 0, interp, KVM_DEV_S390_ZPCI_INTERP_STATE,
@@ -724,7 +726,7 @@ TEST_F(zpci_abi, no_payload)
 			      payload));
 }
 
-/* Other requests to the file of the device */
+/* Unknown requests to the file of the device */
 TEST_F(zpci_abi, unknown_requests)
 {
 	struct zpci_vm *m = &self->m;
@@ -748,7 +750,7 @@ TEST_F(zpci_abi, unknown_requests)
 	EXPECT_EQ(ENODEV, errno);
 }
 
-/* Files of all kinds in place of that of a VFIO device */
+/* Pass files of other kinds instead of a VFIO device. */
 TEST_F(zpci_abi, files_of_wrong_kind)
 {
 	struct zpci_vm *m = &self->m;
@@ -774,7 +776,7 @@ TEST_F(zpci_abi, files_of_wrong_kind)
 	fds[n++] = open("/", O_RDONLY | O_DIRECTORY);
 	fds[n++] = open("/proc/self/status", O_RDONLY);
 	fds[n++] = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
-	/* A group is a VFIO file, but not that of a device. */
+	/* A group is a VFIO file, but not of a device. */
 	fds[n++] = m->device->group_fd;
 	for (i = 0; i < n; i++) {
 		ASSERT_LE(0, fds[i]);
@@ -784,7 +786,7 @@ TEST_F(zpci_abi, files_of_wrong_kind)
 		}
 	}
 
-	/* No files at all */
+	/* Numbers that are no files */
 	b.vfio_fd = dup(0);
 	close(b.vfio_fd);
 	EXPECT_EQ(EBADF, do_bind(m, &b));
@@ -805,7 +807,7 @@ TEST_F(zpci_abi, files_of_wrong_kind)
 	}
 }
 
-/* A copy of the descriptor is as good, and the binding needs neither. */
+/* A duplicate of the descriptor works. The binding needs neither afterwards. */
 TEST_F(zpci_abi, duplicate)
 {
 	struct zpci_vm *m = &self->m;
@@ -817,8 +819,8 @@ TEST_F(zpci_abi, duplicate)
 }
 
 /*
- * VFIO_DEVICE_GET_INFO, which tells of the capability: whatever size user space
- * says it has, no byte is written behind it, and nothing incomplete is told.
+ * VFIO_DEVICE_GET_INFO returns the capability. Whatever size user space passes,
+ * the kernel must not write beyond it or return part of a capability.
  */
 TEST_F(zpci_abi, size_of_info)
 {
@@ -842,13 +844,13 @@ TEST_F(zpci_abi, size_of_info)
 		u32 offset;
 
 		info = self->page + PAGE_SIZE - size;
-		/* What is shorter than this can't even tell its size. */
+		/* A shorter struct has no argsz. */
 		if (size < sizeof(info->argsz))
 			continue;
 		memset(info, 0, size);
 		info->argsz = size;
 		if (ioctl(m->device->fd, VFIO_DEVICE_GET_INFO, info)) {
-			/* The kernel reads all of @min, or refuses it. */
+			/* The kernel reads all of @min or fails. */
 			ASSERT_GT(min, size);
 			ASSERT_TRUE(errno == EFAULT || errno == EINVAL);
 			continue;

@@ -2,9 +2,9 @@
 /*
  * Test of large apertures
  *
- * With tables of all designations, in the largest aperture that the function
- * has for a guest. An emulated host walks each range that changes in steps of
- * 4 KiB, so what changes in one RPCIT lies close together.
+ * Runs with all table types, in the largest aperture that the function has for
+ * a guest. An emulated host walks each changed range in steps of 4 KiB, so
+ * changes of one RPCIT are close together.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -68,7 +68,7 @@ static struct vfio_device_info_cap_zpci_ioat read_capability(struct zpci_vm *m)
 	return copy;
 }
 
-/* The last I/O address that a table of that type reaches */
+/* Return the last I/O address that a table of that type reaches. */
 static u64 reach(unsigned int designation)
 {
 	unsigned int bits = IOAT_ST_SHIFT +
@@ -93,7 +93,7 @@ FIXTURE_SETUP(zpci_aperture)
 	}
 	m->pal = cap.end_dma;
 	if (m->pba > reach(variant->designation)) {
-		/* Such a table has no entry for any address of the function. */
+		/* The table has no entry for the addresses of the function. */
 		ASSERT_EQ(EINVAL, zpci_vm_register(m));
 		SKIP(return, "function begins at 0x%lx, the table ends at 0x%lx",
 		     m->start_dma, reach(variant->designation));
@@ -146,7 +146,7 @@ static const char *arrives(struct zpci_vm *m, u64 iova, u64 gpa)
 	return zpci_vm_identify(m, iova, hva, reference);
 }
 
-/* Some pages, as far from each other as can be */
+/* Pages that are far apart */
 #define NR_FAR	6
 
 static u64 far_iova(struct zpci_vm *m, int i)
@@ -169,14 +169,16 @@ TEST_F_TIMEOUT(zpci_aperture, cost_follows_change, ZPCI_TIMEOUT)
 	for (i = 0; i < NR_FAR; i++)
 		ASSERT_WORKS(zpci_vm_map(m, far_iova(m, i), gpa, PAGE_SIZE, 0));
 
-	/* Nothing has changed. */
+	/* Nothing changed. */
 	before = zpci_vm_stats(m);
 	pins = zpci_pins_now();
 	start = now_ns();
 	ASSERT_EQ(0, refresh_all(m).cc);
 	TH_LOG("%lu GiB, nothing changed: %lu us", self->len >> 30,
 	       (now_ns() - start) / 1000);
-	/* Some ms; a walk of what is not mapped would take ages. */
+	/*
+	 * This takes some ms. A walk of everything unmapped would take hours.
+	 */
 	ASSERT_GT(20 * 1000 * MSEC, now_ns() - start);
 	after = zpci_vm_stats(m);
 	EXPECT_EQ(pins.calls, zpci_pins_now().calls) {
@@ -189,7 +191,7 @@ TEST_F_TIMEOUT(zpci_aperture, cost_follows_change, ZPCI_TIMEOUT)
 	}
 	EXPECT_EQ(before.tables, after.tables);
 
-	/* Five pages have come, as many have gone, all of them together. */
+	/* Five pages are mapped and five unmapped in one RPCIT. */
 	near = far_iova(m, 2) & ~(IOAT_FRAME_1M - 1);
 	for (i = 0; i < 10; i++) {
 		if (i == 5)
@@ -203,7 +205,7 @@ TEST_F_TIMEOUT(zpci_aperture, cost_follows_change, ZPCI_TIMEOUT)
 	pins = zpci_pins_now();
 	ASSERT_EQ(0, refresh_all(m).cc);
 	after = zpci_vm_stats(m);
-	/* It is one frame, and one pin will do */
+	/* One frame needs one pin. */
 	EXPECT_GE(pins.calls + 5, zpci_pins_now().calls);
 	EXPECT_EQ(before.mapped + 5, after.mapped);
 	EXPECT_EQ(before.unmapped + 5, after.unmapped);
@@ -216,7 +218,7 @@ TEST_F_TIMEOUT(zpci_aperture, cost_follows_change, ZPCI_TIMEOUT)
 	ASSERT_EQ(NVME_FUNCTION_ERROR, nvme_identify_ctrl(&m->nvme, near, 0));
 }
 
-/* Frames of 1 MiB, protection, and withdrawal at the highest level */
+/* Frames of 1 MiB, protection and unmapping at the highest level */
 TEST_F(zpci_aperture, upper_levels)
 {
 	struct zpci_vm *m = &self->m;
@@ -230,7 +232,10 @@ TEST_F(zpci_aperture, upper_levels)
 	EXPECT_EQ(queues + 256, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(arrives(m, iova + 0x7f000, gpa + 0x7f000));
 
-	/* The topmost entry protects everything; queues may be under it, too. */
+	/*
+	 * The topmost entry protects everything. The queues may be below it,
+	 * too.
+	 */
 	zpci_guest_edit(&m->guest, top, iova, 0, IOAT_PROTECTED);
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, iova, IOAT_FRAME_1M).cc);
 	EXPECT_EQ(queues + 256, zpci_vm_stats(m).pinned);
@@ -250,7 +255,7 @@ TEST_F(zpci_aperture, upper_levels)
 	}
 }
 
-/* Type, length and offset at each level that there is */
+/* Type, length and offset of each level */
 TEST_F(zpci_aperture, malformed)
 {
 	static const struct {
@@ -325,8 +330,8 @@ static void set_timer(u64 interval_us)
 }
 
 /*
- * Signals that come faster than the refresh gets through. It gives way to each
- * of them, is taken up again, and comes to its end.
+ * Signals arrive faster than the refresh advances. It stops for each,
+ * continues, and completes.
  */
 TEST_F_TIMEOUT(zpci_aperture, signal_storm, ZPCI_TIMEOUT)
 {
@@ -336,7 +341,7 @@ TEST_F_TIMEOUT(zpci_aperture, signal_storm, ZPCI_TIMEOUT)
 	struct zpci_vm *m = &self->m;
 	struct zpci_rpcit r;
 
-	/* Many segments, full of pages, all with the same page table */
+	/* Many segments that share one full page table */
 	iova = far_iova(m, 0) & ~(IOAT_FRAME_1M - 1);
 	for (i = 0; i < IOAT_PT_ENTRIES; i++)
 		zpci_guest_map(&m->guest, iova + i * PAGE_SIZE,
@@ -349,7 +354,7 @@ TEST_F_TIMEOUT(zpci_aperture, signal_storm, ZPCI_TIMEOUT)
 
 	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
 	alarm(0);
-	/* The time of a few segments: all of them take some 20 ms at least. */
+	/* The time for a few segments. All of them take at least 20 ms. */
 	set_timer(1000);
 	r = refresh_all(m);
 	set_timer(0);

@@ -54,7 +54,7 @@
 #include "zpci_storm.h"
 #include "zpci_vm.h"
 
-/* Odd, for the median to be one of them */
+/* Odd: the median is one of them */
 #define REPETITIONS	9
 #define FEW		3
 
@@ -64,7 +64,7 @@
 #define FIRST_GPA	ZPCI_GUEST_PAGE(20)
 #define OTHER_GPA	(FIRST_GPA + MANY * PAGE_SIZE)
 
-/* As the kernel has them (include/linux/mm_types.h) */
+/* From include/linux/mm_types.h */
 #define FOLL_WRITE	0x001
 #define FOLL_LONGTERM	0x100
 
@@ -83,7 +83,7 @@ static u64 median(u64 *values, int nr)
 	return values[nr / 2];
 }
 
-/* Units of the TOD clock, 4096 of which are a microsecond */
+/* Convert units of the TOD clock: 4096 are a microsecond. */
 static u64 nanoseconds(u64 ticks)
 {
 	return (ticks * 1000 + 2048) / 4096;
@@ -115,7 +115,7 @@ static void print_bench(const char *name, struct bench *b, u64 pages)
 		   median(b->refreshes, b->nr), zpci_vm_stats(&m).tables);
 }
 
-/* One RPCIT; what it takes is noted in @b, if that is not NULL. */
+/* Execute one RPCIT. Add its cost to @b if that is not NULL. */
 static void rpcit(struct bench *b, u64 iova, u64 size)
 {
 	u64 before = zpci_vm_stats(&m).refreshes;
@@ -130,8 +130,6 @@ static void rpcit(struct bench *b, u64 iova, u64 size)
 	b->refreshes[b->nr++] = zpci_vm_stats(&m).refreshes - before;
 }
 
-/* Section: what there is below it all */
-
 static void bench_exit(void)
 {
 	struct bench b = {};
@@ -143,7 +141,7 @@ static void bench_exit(void)
 	print_bench("exit", &b, 1);
 }
 
-/* pin_user_pages_fast() and unpin_user_pages(), @per_call pages at once */
+/* Measure pin_user_pages_fast() and unpin_user_pages() for @per_call pages. */
 static void bench_pin(int fd, const char *name, u64 per_call)
 {
 	u64 pages = 16 * MANY, size = pages * PAGE_SIZE;
@@ -170,7 +168,7 @@ static void bench_pin(int fd, const char *name, u64 per_call)
 		unpin[i] = gup.put_delta_usec * 1000;
 	}
 	munmap(mem, size);
-	/* For as many pages as the cases have */
+	/* For the page counts of the cases */
 	snprintf(line, sizeof(line), "pin-%s", name);
 	print_line(line, median(pin, FEW) / (pages / MANY), MANY, 0, 0);
 	snprintf(line, sizeof(line), "unpin-%s", name);
@@ -190,9 +188,7 @@ static void bench_pins(void)
 	close(fd);
 }
 
-/* Section: map, remap and unmap some pages */
-
-/* The guest's entries: consecutive frames, or every other frame */
+/* Write entries of the guest: consecutive frames or every other frame. */
 static void set_entries(u64 iova, u64 gpa, u64 nr, u64 stride)
 {
 	u64 i;
@@ -217,7 +213,7 @@ static void bench_pages(u64 iova, u64 nr, u64 stride)
 		set_entries(iova, FIRST_GPA, nr, stride);
 		rpcit(&map, iova, nr * PAGE_SIZE);
 		rpcit(&same, iova, nr * PAGE_SIZE);
-		/* None of the frames is one that was there at that address. */
+		/* All frames differ from the previous ones. */
 		set_entries(iova, OTHER_GPA + PAGE_SIZE, nr, stride);
 		rpcit(&remap, iova, nr * PAGE_SIZE);
 		zpci_guest_unmap(&m.guest, iova, nr * PAGE_SIZE);
@@ -233,11 +229,9 @@ static void bench_pages(u64 iova, u64 nr, u64 stride)
 	print_bench(name, &unmap, nr);
 }
 
-/* Section: refresh of everything */
-
 /*
- * @segments full page tables: one of the guest's own, whose entries change, and
- * one that all others share.
+ * Fill @segments page tables: one whose entries change, and one that all others
+ * share.
  */
 static void fill(u64 iova, u64 segments)
 {
@@ -285,7 +279,7 @@ static void bench_aperture(const char *name, unsigned int designation, u64 size,
 	if (designation == IOTA_DT_RTTO && m.pal >= 1UL << 42)
 		m.pal = (1UL << 42) - 1;
 	TEST_ASSERT(!zpci_vm_register(&m), "IOAT_REG: %s", strerror(errno));
-	/* The last GiB of it */
+	/* The last GiB of the aperture */
 	iova = (m.pal + 1 - GIB) & ~(GIB - 1);
 	if (iova < m.pba)
 		iova = m.pba;
@@ -304,11 +298,9 @@ static void bench_aperture(const char *name, unsigned int designation, u64 size,
 	TEST_ASSERT(!zpci_vm_deregister(&m), "IOAT_DEREG: %s", strerror(errno));
 }
 
-/* Section: what the DMA API of a guest does all the time */
-
 /*
- * A page is mapped, later unmapped, at one I/O address after the other. Strict: an
- * RPCIT for each. Lazy: what is unmapped waits for one refresh of everything.
+ * Map a page and unmap it later, at ascending I/O addresses. Strict: an RPCIT
+ * for each. Lazy: unmapped pages wait for one refresh of everything.
  */
 static void bench_stream(const char *name, bool lazy, u64 in_flight)
 {
@@ -342,8 +334,6 @@ static void bench_stream(const char *name, bool lazy, u64 in_flight)
 	rpcit(NULL, m.pba, m.pal - m.pba + 1);
 }
 
-/* Section: several vCPUs at a time */
-
 #define MOST_VCPUS	4
 #define SMP_ROUNDS	7
 
@@ -368,7 +358,7 @@ static const struct smp_work smp_works[] = {
 	{ "two", STORM_PAGES | STORM_WHOLE, 20000, 2 },
 };
 
-/* The same guest with a second function, and a handle for that */
+/* Open a second function for the same guest, with another handle. */
 static void second_function(struct zpci_vm *second, const char *bdf)
 {
 	struct kvm_s390_zpci_ioat ioat = {
@@ -395,7 +385,7 @@ static double seconds(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* Rounds a second of @nr vCPUs together */
+/* Return the rounds per second of @nr vCPUs. */
 static u64 smp_rate(struct zpci_guest **cpu, const struct smp_work *work, int nr)
 {
 	struct zpci_storm_thread threads[MOST_VCPUS];
@@ -430,7 +420,7 @@ static u64 smp_rate(struct zpci_guest **cpu, const struct smp_work *work, int nr
 	return work->count / (seconds() - start);
 }
 
-/* What else the machine does is in all of the figures: they take turns. */
+/* Alternate the works: other load of the machine affects all of them. */
 static void side_by_side(void)
 {
 	static u64 rates[ARRAY_SIZE(smp_works)][MOST_VCPUS + 1][SMP_ROUNDS];
@@ -445,7 +435,7 @@ static void side_by_side(void)
 		cpu[i] = &peers[i - 1];
 		zpci_guest_add_vcpu(&m.guest, cpu[i]);
 	}
-	/* Tables that none of them has to make */
+	/* Create the tables now. */
 	for (i = 0; i < MOST_VCPUS; i++)
 		zpci_guest_unmap(&m.guest, base + i * IOAT_FRAME_1M, PAGE_SIZE);
 	if (bdf)
@@ -465,11 +455,9 @@ static void side_by_side(void)
 	}
 }
 
-/* Section: what to measure */
-
 static void loop(u64 iova, u64 pages, u64 stride, u64 count)
 {
-	/* Something for the refreshes to look at */
+	/* Map a page for the refreshes. */
 	set_entries(iova, FIRST_GPA, 1, 1);
 	while (count--) {
 		if (!pages) {

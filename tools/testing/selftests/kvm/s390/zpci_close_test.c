@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of KVM's and VFIO's files being closed in every order
+ * Test of closing the files of KVM and VFIO in every order
  *
- * While a guest has DMA mapped, and while its vCPU goes on refreshing, or uses
- * the function by itself and is interrupted by it. Whatever the order, in the
- * end nothing is pinned or charged, and the function can be opened anew, which
- * the next order does.
+ * The guest has DMA mapped. Meanwhile its vCPU does nothing, refreshes, or uses
+ * the function and takes its interruptions. In the end nothing may be pinned or
+ * charged, and the function can be opened again, which the next order does.
  *
- * All orders of all files would take long on an emulated host. What matters is
- * how a few of them come one after the other, so by default any STRENGTH files
- * come in each of their orders, within some order of them all (as far as there
- * is time for it on a debug kernel). With ZPCI_FULL set in the environment all
- * orders are gone through.
+ * All orders of all files take long on an emulated host. Faults depend on the
+ * order of a few files. By default the test picks orders such that any STRENGTH
+ * files occur in each of their orders, as far as time allows on a debug kernel.
+ * With ZPCI_FULL in the environment it runs all orders.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -41,19 +39,15 @@ static const char * const names[] = {
 	"VM", "vCPU", "zPCI", "KVM-VFIO", "device", "container", "group",
 };
 
-/* How many parts there are: a character device has no group. */
+/* Number of parts. A cdev has no group. */
 static int nr_parts(const char *mode)
 {
 	return zpci_mode_is_cdev(mode) ? MAX_PARTS - 1 : MAX_PARTS;
 }
 
-/*
- * Section: orders
- */
-
 typedef u8 order_t[MAX_PARTS];
 
-/* The next one in lexical order, false after the last */
+/* Compute the next order in lexical order. Return false after the last. */
 static bool next_order(u8 *order, int n)
 {
 	int i, j;
@@ -73,7 +67,7 @@ static bool next_order(u8 *order, int n)
 
 static u8 covered[MAX_PARTS][MAX_PARTS][MAX_PARTS];
 
-/* How many orders of STRENGTH parts @order has that no other had; note them. */
+/* Count the new orders of STRENGTH parts in @order. Record them if @note. */
 static int gain(const u8 *order, int n, bool note)
 {
 	int i, j, k, new = 0;
@@ -102,7 +96,7 @@ static void shuffle(u8 *order, int n, u64 *seed)
 	}
 }
 
-/* The next one that has what none had so far, false if there is nothing left */
+/* Pick an order with new orders of STRENGTH parts, false if there is none. */
 static bool next_covering(u8 *order, int n, u64 *seed)
 {
 	int i, new, most = 0;
@@ -117,7 +111,7 @@ static bool next_covering(u8 *order, int n, u64 *seed)
 		}
 	}
 	if (!most) {
-		/* The last ones are rare: look systematically. */
+		/* Random orders seldom find the last ones: search all. */
 		for (i = 0; i < n; i++)
 			order[i] = i;
 		do {
@@ -128,10 +122,6 @@ static bool next_covering(u8 *order, int n, u64 *seed)
 	memcpy(order, best, n);
 	return gain(order, n, true);
 }
-
-/*
- * Section: closing
- */
 
 static int part_fd(struct zpci_vm *m, enum part part)
 {
@@ -154,10 +144,7 @@ static int part_fd(struct zpci_vm *m, enum part part)
 	return -1;
 }
 
-/*
- * Something else takes the number, so that a thread that still uses it does no
- * harm.
- */
+/* Replace the file by /dev/null, so that a thread can still use its number. */
 static void close_part(struct zpci_vm *m, enum part part)
 {
 	int null = open("/dev/null", O_RDWR);
@@ -170,10 +157,10 @@ static void close_part(struct zpci_vm *m, enum part part)
 	close(null);
 }
 
-/* What the guest is doing */
+/* Work of the guest */
 enum work { NOTHING, REFRESHING, INTERRUPTED };
 
-/* A second vCPU has the controller work; its files are parts of the vCPU, too. */
+/* Let a second vCPU use the controller. Its files belong to part VCPU. */
 static const char *start_listener(struct zpci_listener *l, struct zpci_vm *m)
 {
 	const char *wrong;
@@ -202,7 +189,7 @@ static void close_listener(struct zpci_listener *l)
 	close(null);
 }
 
-/* In a process of its own: set up, map, close. Returns its exit code. */
+/* Set up, map and close in a process of its own. Return its exit code. */
 static int close_all(const char *mode, const u8 *order, enum work work)
 {
 	struct zpci_storm storm = {
@@ -247,7 +234,7 @@ static int close_all(const char *mode, const u8 *order, enum work work)
 	}
 	for (i = 0; i < n; i++) {
 		close_part(&m, order[i]);
-		/* The mapping is a reference on the vCPU, too. */
+		/* The mapping is a reference on the vCPU too. */
 		if (order[i] == VCPU && !running)
 			munmap(m.guest.vcpu->run, PAGE_SIZE);
 		if (order[i] == VCPU && work == INTERRUPTED)

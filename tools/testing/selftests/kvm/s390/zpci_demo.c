@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Show a guest's RPCIT answered by the kernel, with real DMA, step by step
+ * Show in-kernel RPCIT with real DMA, step by step
  *
- * The same parts as the zpci_*_test programs, in one run that tells a person
- * what it does: lines "# step", "# counter NAME = VALUE" and "# data" between
- * the points of TAP. Each claim is checked; the first that does not hold ends
- * the run.
+ * Uses the same parts as the zpci_*_test programs in one run for a reader.
+ * Prints lines "# step", "# counter NAME = VALUE" and "# data" between the
+ * points of TAP. Checks each claim. The first that fails ends the run.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +22,7 @@
 
 #define CLAIMS		20
 
-/* Data goes from the one to the other, by way of the disk. */
+/* Data is copied from OUT to IN by way of the disk. */
 #define SIZE		IOAT_FRAME_1M
 #define BLOCK		IOAT_FRAME_4K
 #define BLOCKS		(SIZE / BLOCK)
@@ -34,7 +33,7 @@
 #define PER_COMMAND	64	/* blocks of one NVMe command */
 
 static struct zpci_vm m;
-static u64 iova;		/* where data is mapped, at a boundary of 1 MiB */
+static u64 iova;		/* where data is mapped, 1 MiB aligned */
 
 static void __printf(2, 3) tell(const char *kind, const char *format, ...)
 {
@@ -59,7 +58,7 @@ static void claim(bool holds, const char *what)
 		ksft_exit_fail();
 }
 
-/* For calls that return NULL or what went wrong */
+/* Check a call that returns NULL or an error text. */
 static void works(const char *wrong, const char *what)
 {
 	if (wrong)
@@ -121,7 +120,7 @@ static void identify(void)
 	      "no other page of the guest has changed");
 }
 
-/* Entries of a PRP list for one command; its first page is not in the list. */
+/* Fill a PRP list for one command. Its first page is not in the list. */
 static void fill_list(u64 start)
 {
 	u64 *list = zpci_guest_hva(&m.guest, LIST_GPA);
@@ -131,7 +130,7 @@ static void fill_list(u64 start)
 		list[i - 1] = htole64(start + i * BLOCK);
 }
 
-/* The blocks go out in reverse order, as the guest has mapped their pages. */
+/* The guest has mapped the pages of the blocks in reverse order. */
 static void compare_blocks(void)
 {
 	u64 i, out, in, different = 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of the KVM device that associates a zPCI function with a VM
+ * Test of the KVM device that binds a zPCI function to a VM
  *
- * Its attributes and their errors, what VFIO tells of the function, and who may
- * map into the address space of a function that a guest's table governs.
+ * Checks its attributes and their errors, the capability of VFIO, and who may
+ * map into the address space of a function with a registered table.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -67,7 +67,7 @@ TEST_F(zpci_device, capability)
 					      KVM_DEV_TYPE_S390_ZPCI));
 }
 
-/* What vfio-pci says that the host kernel accepts as tables */
+/* vfio-pci reports which tables the host kernel accepts. */
 TEST_F(zpci_device, info_capability)
 {
 	struct vfio_device_info_cap_zpci_ioat *cap;
@@ -130,7 +130,7 @@ TEST_F(zpci_device, has_attr)
 	}
 }
 
-/* What can only be set can't be read, and the other way round. */
+/* Read attributes that can only be set, and set those that can only be read. */
 TEST_F(zpci_device, direction)
 {
 	struct kvm_s390_zpci_ioat_stats stats = {};
@@ -162,7 +162,7 @@ TEST_F(zpci_device, bad_pointer)
 			      KVM_DEV_S390_ZPCI_IOAT_STATS, bad));
 }
 
-/* Each field that has no meaning yet must be zero. */
+/* Reserved fields must be zero. */
 TEST_F(zpci_device, reserved_fields)
 {
 	struct kvm_s390_zpci_bind bind = { .vfio_fd = self->m.device->fd };
@@ -214,7 +214,9 @@ TEST_F(zpci_device, reserved_fields)
 			 &ioat));
 }
 
-/* A function is bound once, to a device of the VM that it was opened with. */
+/*
+ * A function can be bound once, to a device of the VM that it was opened with.
+ */
 TEST_F(zpci_device, bind)
 {
 	struct kvm_s390_zpci_bind bind = { .vfio_fd = -1 };
@@ -266,7 +268,7 @@ TEST_F(zpci_device, bind_without_vm)
 	EXPECT_EQ(EPERM, zpci_vm_bind(m));
 }
 
-/* Nothing but binding can be done without a binding. */
+/* All attributes but binding need a binding. */
 TEST_F(zpci_device, not_bound)
 {
 	struct kvm_s390_zpci_ioat_stats stats;
@@ -277,7 +279,7 @@ TEST_F(zpci_device, not_bound)
 	EXPECT_EQ(ENODEV, zpci_vm_get_stats(m, &stats));
 }
 
-/* Counters begin at zero, fields without a meaning are zero. */
+/* Counters start at zero. Reserved fields are zero. */
 TEST_F(zpci_device, fresh_stats)
 {
 	struct kvm_s390_zpci_ioat_stats stats, zero;
@@ -327,7 +329,7 @@ TEST_F(zpci_device, aperture)
 	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, start, end + PAGE_SIZE));
 	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, start, ~0UL));
 	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, 0, PAGE_SIZE - 1));
-	/* As large as it gets, as small as it gets */
+	/* The largest and the smallest aperture */
 	EXPECT_EQ(0, zpci_vm_register_range(m, start, end));
 	EXPECT_EQ(0, zpci_vm_deregister(m));
 	EXPECT_EQ(0, zpci_vm_register_range(m, end + 1 - PAGE_SIZE, end));
@@ -364,7 +366,7 @@ TEST_F(zpci_device, anchor)
 		ioat.iota &= ~cases[i].clear;
 		ioat.iota |= cases[i].set;
 		err = cases[i].err;
-		/* It has no entries for an aperture beyond 2 GiB. */
+		/* A segment table reaches 2 GiB. */
 		if (err == EINVAL && ioat.pal < 1UL << 31)
 			err = 0;
 		EXPECT_EQ(err, set(m, KVM_DEV_S390_ZPCI_IOAT,
@@ -377,7 +379,9 @@ TEST_F(zpci_device, anchor)
 	}
 }
 
-/* A table that is not in guest memory is a matter of the first RPCIT. */
+/*
+ * A table outside guest memory fails at the first RPCIT, not at registration.
+ */
 TEST_F(zpci_device, anchor_nowhere)
 {
 	struct zpci_vm *m = &self->m;
@@ -396,7 +400,7 @@ TEST_F(zpci_device, anchor_nowhere)
 	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
 }
 
-/* One writer: while the guest's table governs, VFIO can't map. */
+/* VFIO can't map while a guest's table is registered. */
 TEST_F(zpci_device, one_writer)
 {
 	void *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -419,7 +423,7 @@ TEST_F(zpci_device, one_writer)
 	EXPECT_EQ(-EBUSY, __iommu_map(m->device->iommu, &region)) {
 		TH_LOG("VFIO could map into the guest's address space");
 	}
-	/* Not only what the guest can reach: the whole address space */
+	/* This holds for the whole address space, not only for the aperture. */
 	EXPECT_EQ(-EBUSY, __iommu_map(m->device->iommu, &last));
 	ASSERT_EQ(0, zpci_vm_deregister(m));
 	ASSERT_EQ(0, __iommu_map(m->device->iommu, &region)) {

@@ -2,9 +2,9 @@
 /*
  * Test of DMA through the I/O translation tables of a guest
  *
- * The guest writes its tables and executes RPCIT, the kernel answers it, and an
- * NVMe controller does DMA through what has become of it. All I/O addresses
- * differ from the guest addresses that they stand for.
+ * The guest writes its tables and executes RPCIT, the kernel completes it, and
+ * an NVMe controller does DMA through the result. No I/O address equals the
+ * guest address that it maps.
  */
 #include <string.h>
 
@@ -16,7 +16,7 @@
 #include "zpci_harness.h"
 #include "zpci_vm.h"
 
-/* What Identify controller returns, got without a guest */
+/* Identify data, read without a guest */
 static u8 reference[NVME_IDENTIFY_SIZE];
 
 FIXTURE(zpci_dma) {
@@ -41,16 +41,19 @@ FIXTURE_SETUP(zpci_dma)
 	struct zpci_vm *m = &self->m;
 
 	zpci_vm_setup_nvme(m, variant->mode, true);
-	/* The next boundary of 1 MiB in the aperture: another page table */
+	/* The next segment of the aperture, which has another page table */
 	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
-	/* No page that is free is the same as another or as data from a disk. */
+	/*
+	 * Give each free page its own contents, which differ from those of the
+	 * disk.
+	 */
 	zpci_guest_fill(&m->guest, ZPCI_GUEST_PAGE(ZPCI_PAGE_FREE),
 			ZPCI_GUEST_MEM_SIZE - ZPCI_PAGE_FREE * PAGE_SIZE, 99);
 }
 
 /*
- * At the end of each test: no RPCIT that the kernel should have completed came
- * to user space, and the kernel's counters say the same.
+ * Check at the end of each test that the kernel completed all RPCITs and that
+ * its counters agree.
  */
 FIXTURE_TEARDOWN(zpci_dma)
 {
@@ -77,7 +80,10 @@ static u64 pinned(struct zpci_vm *m)
 	return zpci_vm_stats(m).pinned;
 }
 
-/* The controller writes Identify data to @iova, which is the page @gpa. */
+/*
+ * Let the controller write Identify data to @iova. Check that it arrives at
+ * @gpa.
+ */
 static const char *arrives(struct zpci_vm *m, u64 iova, u64 gpa)
 {
 	static char text[80];
@@ -102,12 +108,14 @@ static const char *arrives(struct zpci_vm *m, u64 iova, u64 gpa)
 	return NULL;
 }
 
-/* What it may mean if the function can write to where it must not */
+/* Probable causes of an unexpected DMA */
 #define NO_REFRESH	"written after RPCIT: host refresh missing?"
 #define NO_PROTECTION	"written though read-only: protection bit lost?"
 #define NO_MAPPING	"written though not mapped"
 
-/* The controller tries the same, but no page of guest memory changes. */
+/*
+ * Let the controller try the same. Check that no page of guest memory changes.
+ */
 static const char *is_refused(struct zpci_vm *m, u64 iova, const char *meaning)
 {
 	static char text[80];
@@ -129,7 +137,7 @@ static const char *is_refused(struct zpci_vm *m, u64 iova, const char *meaning)
 	return NULL;
 }
 
-/* After DMA failed: reset everything, and see it work again. */
+/* Reset everything after failed DMA. Check that it works again. */
 static const char *recovers(struct zpci_vm *m, u64 iova, u64 gpa)
 {
 	const char *wrong;
@@ -162,7 +170,7 @@ TEST_F(zpci_dma, identify)
 		EXPECT_STREQ(getenv("ZPCI_SERIAL"), serial);
 }
 
-/* One transfer across a page boundary, to pages that are not neighbours */
+/* One transfer across a page boundary, to pages that are not adjacent */
 TEST_F(zpci_dma, across_pages)
 {
 	const u64 pages[] = { ZPCI_GUEST_PAGE(30), ZPCI_GUEST_PAGE(25) };
@@ -179,22 +187,22 @@ TEST_F(zpci_dma, across_pages)
 	EXPECT_EQ(0, memcmp(hva(m, pages[1]), reference + 0x400, 0xc00));
 }
 
-/* The first and the last page of the aperture can be used. */
+/* Use the first and the last page of the aperture. */
 TEST_F(zpci_dma, ends_of_aperture)
 {
 	struct zpci_vm *m = &self->m;
 	u64 last = m->pal + 1 - PAGE_SIZE;
 
-	/* The admin submission queue is in the first one. */
+	/* The admin submission queue is in the first page. */
 	ASSERT_EQ(m->pba, zpci_vm_queue_iova(m, ZPCI_PAGE_ASQ));
 	ASSERT_WORKS(zpci_vm_map(m, last, ZPCI_GUEST_PAGE(33), PAGE_SIZE, 0));
 	ASSERT_WORKS(arrives(m, last, ZPCI_GUEST_PAGE(33)));
 }
 
 /*
- * Blocks go to the disk and come back. I/O addresses are consecutive, guest
- * pages go downwards. PRP entries are chosen as a driver would: one page, two
- * pages, a list of pages.
+ * Write blocks to the disk and read them back. I/O addresses ascend, guest
+ * pages descend. PRP entries are those of a driver: one page, two pages, a
+ * list.
  */
 #define MAX_PAGES	32
 #define OUT_PAGE(n)	ZPCI_GUEST_PAGE(40 + MAX_PAGES - (n))
@@ -267,7 +275,7 @@ TEST_F(zpci_dma, blocks)
 	}
 }
 
-/* A frame of 1 MiB, with transfers at its start, in the middle and at its end */
+/* A frame of 1 MiB, with transfers at its start, middle and end */
 TEST_F(zpci_dma, frame_1m)
 {
 	const u64 offsets[] = { 0, 0x7f000, 0xff000 };
@@ -288,7 +296,7 @@ TEST_F(zpci_dma, frame_1m)
 		ASSERT_WORKS(arrives(m, self->iova + offsets[i],
 				     frame + offsets[i]));
 
-	/* Gone with its segment entry */
+	/* Invalidate its segment entry. */
 	zpci_guest_edit(&m->guest, IOAT_SEGMENT, self->iova, 0, IOAT_INVALID);
 	r = zpci_guest_rpcit(&m->guest, self->iova, IOAT_FRAME_1M);
 	ASSERT_EQ(0, r.cc);
@@ -298,7 +306,7 @@ TEST_F(zpci_dma, frame_1m)
 	ASSERT_WORKS(is_refused(m, self->iova, NO_REFRESH));
 }
 
-/* A frame of 1 MiB and the pages of a page table take turns. */
+/* Alternate between a frame of 1 MiB and the pages of a page table. */
 TEST_F(zpci_dma, frame_1m_to_pages)
 {
 	u64 frame = ZPCI_GUEST_MEM + 2 * IOAT_FRAME_1M;
@@ -323,7 +331,7 @@ TEST_F(zpci_dma, frame_1m_to_pages)
 	ASSERT_WORKS(is_refused(m, self->iova + PAGE_SIZE, NO_REFRESH));
 }
 
-/* What the guest takes away is out of reach, and is no longer pinned. */
+/* Unmapped pages are out of reach and no longer pinned. */
 TEST_F(zpci_dma, revoked_page)
 {
 	struct zpci_vm *m = &self->m;
@@ -342,7 +350,7 @@ TEST_F(zpci_dma, revoked_page)
 	ASSERT_WORKS(recovers(m, self->iova, gpa));
 }
 
-/* The same by way of a table of a higher level */
+/* Unmap by an entry of a higher level. */
 static const char *revoke_upper(struct zpci_vm *m, u64 iova,
 				enum zpci_guest_level level, u64 start,
 				u64 len, u64 want_pinned)
@@ -379,12 +387,12 @@ TEST_F(zpci_dma, revoked_region)
 {
 	struct zpci_vm *m = &self->m;
 
-	/* The region has the queues, too. */
+	/* The region contains the queues, too. */
 	ASSERT_WORKS(revoke_upper(m, self->iova, IOAT_REGION, m->pba,
 				  m->pal + 1 - m->pba, 0));
 }
 
-/* The function may read what is protected, but not write to it. */
+/* The function may read a protected page, but not write to it. */
 TEST_F(zpci_dma, read_only_page)
 {
 	struct zpci_vm *m = &self->m;
@@ -438,7 +446,7 @@ TEST_F(zpci_dma, read_only_frame_1m)
 	ASSERT_WORKS(is_refused(m, self->iova + 0x42000, NO_PROTECTION));
 }
 
-/* A protected table of a higher level protects all pages below it. */
+/* A protected entry of a higher level protects all pages below it. */
 TEST_F(zpci_dma, read_only_segment)
 {
 	struct zpci_vm *m = &self->m;
@@ -466,7 +474,7 @@ TEST_F(zpci_dma, read_only_region)
 	ASSERT_WORKS(arrives(m, self->iova, gpa));
 	zpci_guest_fill(&m->guest, gpa, PAGE_SIZE, 6);
 	before = pinned(m);
-	/* The submission queue can be read, the data can't be written. */
+	/* The submission queue can be read. The data can't be written. */
 	zpci_guest_edit(&m->guest, IOAT_REGION, self->iova, 0, IOAT_PROTECTED);
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, m->pba,
 				      m->pal + 1 - m->pba).cc);
@@ -476,7 +484,7 @@ TEST_F(zpci_dma, read_only_region)
 	ASSERT_WORKS(is_refused(m, self->iova, NO_PROTECTION));
 }
 
-/* Protection follows each change of the entry, in both directions. */
+/* Protection follows each change of the entry. */
 TEST_F(zpci_dma, protection_changes)
 {
 	struct zpci_vm *m = &self->m;
@@ -495,7 +503,7 @@ TEST_F(zpci_dma, protection_changes)
 	ASSERT_WORKS(is_refused(m, self->iova, NO_PROTECTION));
 }
 
-/* An I/O address that gets another page leads to that page from then on. */
+/* Map another page to an I/O address. */
 TEST_F(zpci_dma, remapped_page)
 {
 	u64 old = ZPCI_GUEST_PAGE(20), new = ZPCI_GUEST_PAGE(70);
@@ -513,11 +521,11 @@ TEST_F(zpci_dma, remapped_page)
 	}
 	EXPECT_EQ(before.mapped + 1, after.mapped);
 	EXPECT_EQ(before.unmapped + 1, after.unmapped);
-	/* This also tells whether the old page changes. */
+	/* This also checks that the old page does not change. */
 	ASSERT_WORKS(arrives(m, self->iova, new));
 }
 
-/* The guest exchanges a whole page table: no entry of it has changed. */
+/* Exchange a whole page table: none of its entries changes. */
 TEST_F(zpci_dma, exchanged_table)
 {
 	u64 old = ZPCI_GUEST_PAGE(20), new = ZPCI_GUEST_PAGE(70);
@@ -534,7 +542,7 @@ TEST_F(zpci_dma, exchanged_table)
 	ASSERT_WORKS(arrives(m, self->iova, new));
 }
 
-/* Two I/O addresses for one page: taking away one leaves the other. */
+/* Map one page to two I/O addresses. Unmap one: the other stays. */
 TEST_F(zpci_dma, page_mapped_twice)
 {
 	struct zpci_vm *m = &self->m;
@@ -552,9 +560,9 @@ TEST_F(zpci_dma, page_mapped_twice)
 }
 
 /*
- * What Linux guests do at each flush: one RPCIT for the whole aperture, which
- * has holes at all levels. It brings about new entries, takes back those that
- * are gone, and leaves alone what has not changed.
+ * Linux guests execute one RPCIT for the whole aperture at each flush. It has
+ * unmapped ranges at all levels. New entries are mapped, invalid ones unmapped,
+ * unchanged ones left alone.
  */
 TEST_F(zpci_dma, whole_aperture)
 {
@@ -587,7 +595,7 @@ TEST_F(zpci_dma, whole_aperture)
 	ASSERT_WORKS(is_refused(m, self->iova + offsets[2], NO_REFRESH));
 }
 
-/* Nothing that the guest has not mapped can be reached. */
+/* Addresses that the guest has not mapped are out of reach. */
 TEST_F(zpci_dma, unmapped)
 {
 	struct zpci_vm *m = &self->m;
@@ -597,9 +605,8 @@ TEST_F(zpci_dma, unmapped)
 }
 
 /*
- * The host itself can't refresh: that is so while the function is in error
- * state. What the guest gives up then must stay pinned, because the function
- * may still know it.
+ * The host can't refresh while the function is in error state. What the guest
+ * unmaps then must stay pinned: the function may still use it.
  */
 FIXTURE(zpci_host_error) {
 	struct zpci_vm m;
@@ -656,7 +663,7 @@ TEST_F(zpci_host_error, release_waits_for_refresh)
 		TH_LOG("page released before the host refresh?");
 	}
 
-	/* With the function out of the way all of it is given back. */
+	/* After recovery all of it is released. */
 	ASSERT_EQ(0, zpci_vm_recover(m));
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
 	ASSERT_EQ(0, zpci_vm_deregister(m));

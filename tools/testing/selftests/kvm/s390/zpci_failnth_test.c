@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of what becomes of each operation if something fails within it
+ * Test of each operation with injected faults
  *
- * The operation is done again and again: first the first allocation of memory,
- * copy from or to user space, or host refresh of this thread fails, then the
- * second, and so on until it is done before its fault would come. What kinds of
- * faults have come is counted, so that none is missed. Whatever fails,
- * the answer is one that is documented, nothing stays pinned or charged, and
- * the same operation works when it is tried again.
+ * An operation is repeated: first its first allocation, user copy or host
+ * refresh fails, then its second and so on, until it completes before the
+ * fault. The kinds of faults are counted, so that none is missed. The operation
+ * must return a documented error, leave nothing pinned or charged, and succeed
+ * when it is repeated.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -37,26 +36,26 @@
 #define TO_USER		1001	/* exit to user space */
 #define OTHER_ANSWER	1002	/* anything else, which is wrong */
 
-/* Frames that the guest maps at once, in three segments */
+/* Frames that the guest maps in one RPCIT, in three segments */
 #define MANY		300
 #define PER_SEGMENT	100
 
 /* The memory slot of ZPCI_GUEST_MEM */
 #define MEM_SLOT	2
 
-/* It would be a surprise if an operation could fail in more ways. */
+/* No operation has more calls that can fail. */
 #define MAX_NTH		500
 
 /*
- * The number of allocations varies: free pages and objects are kept at hand. So
- * the end is where no fault has come for that many rounds.
+ * The number of allocations varies, because free pages and objects are cached.
+ * Stop after so many rounds without a fault.
  */
 #define PAST_END	3
 
-/* So often is a sweep done if a kind of fault has not come. */
+/* Repeat a sweep so often until each kind of fault has occurred. */
 #define MAX_TRIES	25
 
-/* Seconds for a sweep, on a kernel with all debugging */
+/* Seconds for a sweep on a debug kernel */
 #define LIMIT		600
 
 /**
@@ -150,7 +149,7 @@ static const char *all_given_back(struct sweep *d)
 {
 	struct zpci_pins now;
 
-	/* What is kept would spare the next round some of the calls */
+	/* Kept pins would save the next round some of the calls. */
 	zpci_pins_forget(zpci_guest_hva(&d->m.guest, ZPCI_GUEST_MEM),
 			 ZPCI_GUEST_MEM_SIZE);
 	now = zpci_pins_now();
@@ -167,7 +166,7 @@ static const char *all_given_back(struct sweep *d)
 	return text;
 }
 
-/* One round; whether the fault has come is left in @happened. */
+/* Run one round. Set @happened if the fault occurred. */
 static const char *round_of(struct sweep *d, const struct operation *op,
 			    unsigned int nth, bool *happened)
 {
@@ -179,7 +178,7 @@ static const char *round_of(struct sweep *d, const struct operation *op,
 		op->prepare(d);
 	zpci_fault_arm(nth);
 	result = op->run(d);
-	/* It has not come, but would have? access() copies its argument. */
+	/* It did not occur. Would it? access() copies its argument. */
 	early = !op->met && !access("/", F_OK);
 	*happened = zpci_fault_disarm();
 	if (!op->met)
@@ -205,7 +204,7 @@ static const char *round_of(struct sweep *d, const struct operation *op,
 	return wrong ? : all_given_back(d);
 }
 
-/* A kind of fault that was to come and has not, or NULL */
+/* Return a kind of fault that has not occurred, or NULL. */
 static const char *missing_kind(const struct operation *op)
 {
 	unsigned int kind;
@@ -224,7 +223,7 @@ static const char *sweep_once(struct sweep *d, const struct operation *op)
 	bool happened = false;
 	const char *wrong;
 
-	/* What can't fail meets a call now and then that has to do with others */
+	/* An operation that can't fail sometimes meets a call of others. */
 	for (nth = 0; !op->met && nth < MAX_TRIES; nth++) {
 		wrong = round_of(d, op, 1, &happened);
 		if (wrong || !happened)
@@ -247,10 +246,7 @@ static const char *sweep_once(struct sweep *d, const struct operation *op)
 	return NULL;
 }
 
-/*
- * The number of calls varies, so that a sweep may pass one by. Not all of the
- * times.
- */
+/* The number of calls varies. A sweep may miss one, but not each time. */
 static const char *sweep(struct sweep *d, const struct operation *op)
 {
 	unsigned int tries, kind;
@@ -281,7 +277,7 @@ static const char *sweep(struct sweep *d, const struct operation *op)
 #define ASSERT_SWEEP(...) \
 	ASSERT_WORKS(sweep(&self->s, &(const struct operation){ __VA_ARGS__ }))
 
-/* The host's refresh becomes one of the calls that can fail. */
+/* Make the host refresh one of the calls that can fail. */
 FIXTURE_SETUP(zpci_failnth)
 {
 	zpci_fault_refresh(1, 0, ENOMEM);
@@ -295,7 +291,7 @@ FIXTURE_TEARDOWN(zpci_failnth)
 	zpci_vm_destroy(&self->s.m);
 }
 
-/* What the tests below have done before they begin */
+/* Set up what the tests below start with. */
 static const char *set_up(struct sweep *d, bool registered)
 {
 	if (zpci_vm_bind(&d->m))
@@ -323,7 +319,7 @@ TEST_F_TIMEOUT(zpci_failnth, create_device, LIMIT)
 		     .met = SLAB | COPY, .allowed = { ENOMEM, EFAULT });
 }
 
-/* To undo a binding is to close the device. */
+/* The binding ends when the device is closed. */
 static void prepare_bind(struct sweep *d)
 {
 	zpci_vm_close_zpci(&d->m);
@@ -386,7 +382,7 @@ TEST_F_TIMEOUT(zpci_failnth, stats, LIMIT)
 	ASSERT_SWEEP(.run = run_stats, .met = COPY, .allowed = { EFAULT });
 }
 
-/* The capabilities of the function, among them the kinds of tables */
+/* Read the capabilities of the function, among them the table types. */
 static int run_info(struct sweep *d)
 {
 	u64 space[64];
@@ -406,8 +402,8 @@ TEST_F_TIMEOUT(zpci_failnth, info, LIMIT)
 }
 
 /*
- * RPCIT. The mailbox is written before the fault is armed; what is left for the
- * thread to do then is KVM_RUN.
+ * RPCIT. The mailbox is written before the fault is armed. The thread only
+ * calls KVM_RUN then.
  */
 static void rpcit_prepare(struct sweep *d)
 {
@@ -421,7 +417,7 @@ static void rpcit_prepare(struct sweep *d)
 	d->pending = true;
 }
 
-/* Play the part of user space: the function is in error state. */
+/* Answer as user space: the function is in error state. */
 static void answer_exit(struct kvm_run *run)
 {
 	run->psw_mask &= ~PSW_MASK_CC;
@@ -437,7 +433,7 @@ static int run_rpcit(struct sweep *d)
 	if (!d->pending)
 		rpcit_prepare(d);
 	for (;;) {
-		/* It goes on where it has been when it is run again. */
+		/* It continues when it is run again. */
 		if (_vcpu_run(g->vcpu))
 			return errno;
 		if (get_ucall(g->vcpu, &uc) == UCALL_SYNC)
@@ -461,7 +457,7 @@ static int run_rpcit(struct sweep *d)
 
 #define RPCIT_ALLOWED { NO_RESOURCES, TO_USER, ENOMEM, EFAULT }
 
-/* Let the page fault of each frame be part of the operation, too. */
+/* Include the page fault of each frame in the operation. */
 static void forget_memory(struct sweep *d, u64 frames)
 {
 	void *hva = zpci_guest_hva(&d->m.guest, ZPCI_GUEST_PAGE(0));
@@ -470,7 +466,7 @@ static void forget_memory(struct sweep *d, u64 frames)
 		    "MADV_DONTNEED: %s", strerror(errno));
 }
 
-/* The shadow is empty, as it is for the first time. */
+/* Empty the shadow. */
 static void register_anew(struct sweep *d)
 {
 	TEST_ASSERT(!zpci_vm_deregister(&d->m) && !zpci_vm_register(&d->m),
@@ -544,7 +540,7 @@ static void write_many(struct sweep *d)
 static void prepare_map_many(struct sweep *d)
 {
 	register_anew(d);
-	/* A few that must be faulted in will do: each costs faults to sweep. */
+	/* Few frames that must be faulted in: each adds faults to sweep. */
 	forget_memory(d, 4);
 	write_many(d);
 	rpcit_prepare(d);
@@ -572,7 +568,7 @@ static const char *done_unmap(struct sweep *d)
 	return zpci_vm_stats(&d->m).pinned ? "pages stay pinned" : NULL;
 }
 
-/* What it takes was left behind by the RPCIT before, so it needs no memory. */
+/* It uses what the previous RPCIT left and needs no memory. */
 TEST_F_TIMEOUT(zpci_failnth, rpcit_unmap, LIMIT)
 {
 	ASSERT_WORKS(set_up(&self->s, true));
@@ -583,8 +579,8 @@ TEST_F_TIMEOUT(zpci_failnth, rpcit_unmap, LIMIT)
 }
 
 /*
- * Whatever ends the mapping needs no memory. The only faults in it are those of
- * fetching the arguments of the system call.
+ * The end of a mapping needs no memory. Faults occur only when arguments are
+ * fetched.
  */
 static void prepare_deregister(struct sweep *d)
 {
@@ -614,8 +610,8 @@ TEST_F_TIMEOUT(zpci_failnth, deregister, LIMIT)
 }
 
 /*
- * What user space does when the guest registers another table. If the second
- * step fails there is none, which is where to go on from.
+ * Register another table as user space does it. If the second step fails there
+ * is none.
  */
 static void prepare_reregister(struct sweep *d)
 {
@@ -663,7 +659,7 @@ TEST_F_TIMEOUT(zpci_failnth, reregister, LIMIT)
 		     .allowed = { ENOMEM, EFAULT });
 }
 
-/* The memory slot with all the frames goes; the table names them still. */
+/* Delete the slot with all frames. The table still names them. */
 static int set_slot(struct sweep *d, u64 size)
 {
 	struct kvm_vm *vm = d->m.guest.vm;
@@ -712,7 +708,7 @@ TEST_F_TIMEOUT(zpci_failnth, delete_slot, LIMIT)
 		     .allowed = { ENOMEM, EFAULT });
 }
 
-/* Files are closed in any case; there is nobody to hear of an error. */
+/* Closing always succeeds. An error has no receiver. */
 static void prepare_close(struct sweep *d)
 {
 	prepare_bind(d);
@@ -732,7 +728,7 @@ TEST_F_TIMEOUT(zpci_failnth, close_device, LIMIT)
 	ASSERT_SWEEP(.prepare = prepare_close, .run = run_close_device);
 }
 
-/* The function goes first, whose last file KVM may hold. */
+/* Close the function first. KVM may hold its last file. */
 static void prepare_close_function(struct sweep *d)
 {
 	if (!d->m.device)
@@ -742,7 +738,7 @@ static void prepare_close_function(struct sweep *d)
 		close(d->m.kvm_vfio);
 		d->m.kvm_vfio = -1;
 	}
-	/* An injected fault must not hit this. */
+	/* This must not meet a fault. */
 	vfio_pci_bar_unmap_all(d->m.device);
 }
 
@@ -770,7 +766,7 @@ TEST_F_TIMEOUT(zpci_failnth, close_function, LIMIT)
 		     .met = PAGE | REFRESH);
 }
 
-/* Interpretation and forwarding, on a machine that has them */
+/* Interpretation and forwarding, on a machine that supports them */
 static int run_aif_register(struct sweep *d)
 {
 	return zpci_vm_aif_register(&d->m, 0);
@@ -810,7 +806,10 @@ TEST_F_TIMEOUT(zpci_failnth, aif_deregister, LIMIT)
 		     .allowed = { EFAULT });
 }
 
-/* A failure leaves it off, and perhaps the function disabled: on it can go. */
+/*
+ * A failure leaves it off and may leave the function disabled. It can be
+ * switched on.
+ */
 static void prepare_interp(struct sweep *d)
 {
 	TEST_ASSERT(!zpci_vm_interp(&d->m, false), "INTERP_OFF fails");
@@ -871,7 +870,7 @@ TEST_F_TIMEOUT(zpci_failnth, interpretation_off, LIMIT)
 		     .allowed = { ENOMEM, EFAULT, EIO });
 }
 
-/* All of the set-up: what has been done already needs not be done again. */
+/* The complete set-up. Steps that are complete are not repeated. */
 static int run_set_up(struct sweep *d)
 {
 	int err = zpci_vm_register(&d->m);

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of what can be behind a guest's memory
+ * Test of all kinds of memory of a guest
  *
- * Pages that are swapped out, shared, huge, in memory from which the kernel
- * wants them back, in files, or nowhere. Either RPCIT brings them in and pins
- * them, or it is passed on to user space as a matter of memory.
+ * Pages may be swapped out, shared, huge, in memory that the kernel reclaims,
+ * in files, or missing. RPCIT faults them in and pins them, or goes to user
+ * space with the reason "memory".
  *
- * Some of it needs a host that has it: RAM disks (CONFIG_BLK_DEV_RAM, the first
- * is used for swap and the second as a file), and boot parameters movablecore=
- * and cma=. A test tells what is missing. Transparent huge pages are not among
- * them: a process with a VM has none on s390 (thp_split_mm() in
- * arch/s390/mm/gmap.c).
+ * Some tests need RAM disks (CONFIG_BLK_DEV_RAM, the first is used for swap and
+ * the second as a file) and the boot parameters movablecore= and cma=. A test
+ * says what is missing. There are no tests of transparent huge pages: a process
+ * with a VM has none on s390 (thp_split_mm() in arch/s390/mm/gmap.c).
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -104,13 +103,13 @@ static bool is_filled(const void *page, u64 seed)
 	return true;
 }
 
-/* The controller writes to @iova, and the data arrives at @hva. */
+/* Let the controller write to @iova. Check the data at @hva. */
 static const char *arrives(struct zpci_vm *m, u64 iova, const void *hva)
 {
 	return zpci_vm_identify(m, iova, hva, reference);
 }
 
-/* The controller reads at @iova what is filled with @seed. */
+/* Let the controller read from @iova. Check for the pattern of @seed. */
 static const char *is_read(struct zpci_vm *m, u64 iova, u64 seed)
 {
 	u64 back = m->pba + 16 * PAGE_SIZE, gpa = ZPCI_GUEST_PAGE(40);
@@ -137,9 +136,6 @@ static const char *is_passed_on(struct zpci_vm *m, u64 iova, u64 size)
 	return NULL;
 }
 
-/*
- * Section: what /proc/self/pagemap tells
- */
 #define PAGEMAP_PRESENT		BIT(63)
 #define PAGEMAP_SWAPPED		BIT(62)
 #define PAGEMAP_PFN		(BIT(55) - 1)
@@ -157,10 +153,8 @@ static u64 page_info(const void *hva)
 }
 
 /*
- * Section: swap
+ * Write what mkswap(8) writes, see union swap_header in include/linux/swap.h.
  */
-
-/* What mkswap(8) writes; see union swap_header in include/linux/swap.h */
 static const char *make_swap(const char *disk)
 {
 	u32 header[PAGE_SIZE / sizeof(u32)] = {};
@@ -195,7 +189,7 @@ static bool page_out(void *page)
 	return false;
 }
 
-/* Pins that are kept are given back by and by. */
+/* Kept pins are released after some time. */
 static bool is_paged_out_soon(void *page)
 {
 	time_t end = time(NULL) + 20;
@@ -219,8 +213,8 @@ TEST_F(zpci_fault, swapped_out)
 	if (missing)
 		SKIP(return, "%s", missing);
 	/*
-	 * A page that can't be swapped out goes to a list of the CPU that tried, and
-	 * no other CPU finds it there.
+	 * A page that can't be swapped out goes to a list of this CPU. Other
+	 * CPUs don't find it there.
 	 */
 	pin_self_to_cpu(sched_getcpu());
 	ASSERT_EQ(0, set_slot(m, memory));
@@ -235,13 +229,13 @@ TEST_F(zpci_fault, swapped_out)
 	EXPECT_EQ(self->queues + 8, zpci_vm_stats(m).pinned);
 	for (i = 0; i < 8; i++)
 		ASSERT_WORKS(is_read(m, self->iova + i * PAGE_SIZE, i));
-	/* What is pinned stays. */
+	/* Pinned pages stay. */
 	EXPECT_TRUE(page_info(memory) & PAGEMAP_PRESENT);
 	madvise(memory, SIZE, MADV_PAGEOUT);
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, GPA, PAGE_SIZE, 0));
 	ASSERT_WORKS(arrives(m, self->iova, memory));
 
-	/* What is just kept, in case it is mapped again, does not for long. */
+	/* Kept pages are swapped out after a while. */
 	ASSERT_WORKS(zpci_vm_unmap(m, self->iova, 8 * PAGE_SIZE));
 	for (i = 0; i < 8; i++) {
 		fill(memory + i * PAGE_SIZE, 8 + i);
@@ -268,11 +262,7 @@ TEST_F(zpci_fault, swapped_out)
 	swapoff(SWAP_DISK);
 }
 
-/*
- * Section: pages that are shared with others
- */
-
-/* Shared memory: whoever else maps it sees the data. */
+/* Shared memory: other mappings see the data. */
 TEST_F(zpci_fault, shared_memory)
 {
 	int fd = memfd_create("zpci", 0);
@@ -285,10 +275,10 @@ TEST_F(zpci_fault, shared_memory)
 	other = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, 0);
 	ASSERT_NE(MAP_FAILED, other);
 	ASSERT_EQ(0, set_slot(m, memory));
-	/* Never touched by anyone: RPCIT allocates them. */
+	/* Untouched pages: RPCIT allocates them. */
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, GPA, 2 * PAGE_SIZE, 0));
 	ASSERT_WORKS(arrives(m, self->iova, other));
-	/* A hole is punched: the page is the function's alone now. */
+	/* Punch a hole: the page belongs to the function alone now. */
 	ASSERT_EQ(0, fallocate(fd, 3 /* punch hole, keep size */, 0,
 			       PAGE_SIZE));
 	EXPECT_EQ(self->queues + 2, zpci_vm_stats(m).pinned);
@@ -298,9 +288,9 @@ TEST_F(zpci_fault, shared_memory)
 }
 
 /*
- * A page that the function only reads must be the guest's page for good, even
- * if it was never written to, or is still shared with a child: a write to it
- * must not give the guest another page.
+ * A page that the function only reads must be the guest's page even if it was
+ * never written to or is shared with a child. A write must not give the guest
+ * another page.
  */
 TEST_F(zpci_fault, copy_on_write)
 {
@@ -311,7 +301,7 @@ TEST_F(zpci_fault, copy_on_write)
 	char byte;
 
 	ASSERT_EQ(0, set_slot(m, memory));
-	/* Looked at, but never written to */
+	/* Read, but never written */
 	EXPECT_EQ(0, READ_ONCE(*(u64 *)memory));
 	fill(memory + PAGE_SIZE, 1);
 	ASSERT_EQ(0, pipe(hold));
@@ -338,9 +328,6 @@ TEST_F(zpci_fault, copy_on_write)
 	}
 }
 
-/*
- * Section: huge pages
- */
 TEST_F(zpci_fault, huge_page)
 {
 	struct zpci_vm *m = &self->m;
@@ -376,10 +363,9 @@ TEST_F(zpci_fault, huge_page)
 }
 
 /*
- * Section: memory that can't be had
+ * Pages of a file with writeback can't be pinned for long. They can't be
+ * written by DMA.
  */
-
-/* A file that must be written back can't be pinned for good, only read. */
 TEST_F(zpci_fault, file)
 {
 	int fd = open(FILE_DISK, O_RDWR);
@@ -400,7 +386,7 @@ TEST_F(zpci_fault, file)
 	close(fd);
 }
 
-/* Memory that the kernel itself does not touch: no page of it can be pinned. */
+/* Secret memory can't be pinned. */
 TEST_F(zpci_fault, secret)
 {
 	int fd = syscall(SYS_memfd_secret, 0);
@@ -419,11 +405,11 @@ TEST_F(zpci_fault, secret)
 		       IOAT_PROTECTED);
 	ASSERT_WORKS(is_passed_on(m, self->iova, 2 * PAGE_SIZE));
 	EXPECT_EQ(self->queues, zpci_vm_stats(m).pinned);
-	/* Nor can it hold a page table. */
+	/* It can't hold a page table either. */
 	zpci_guest_edit(&m->guest, IOAT_SEGMENT, self->iova + IOAT_FRAME_1M,
 			~0UL, GPA);
 	ASSERT_WORKS(is_passed_on(m, self->iova + IOAT_FRAME_1M, PAGE_SIZE));
-	/* It is charged like what is pinned. */
+	/* It is charged like pinned memory. */
 	EXPECT_EQ(0, munmap(memory, SIZE));
 	close(fd);
 }
@@ -438,7 +424,7 @@ TEST_F(zpci_fault, not_accessible)
 	ASSERT_EQ(0, mprotect(memory + PAGE_SIZE, PAGE_SIZE, PROT_NONE));
 	ASSERT_WORKS(is_passed_on(m, self->iova, 4 * PAGE_SIZE));
 	ASSERT_WORKS(is_passed_on(m, self->iova + PAGE_SIZE, PAGE_SIZE));
-	/* Not even for reading */
+	/* Not for reading either */
 	zpci_guest_map(&m->guest, self->iova, GPA, 4 * PAGE_SIZE,
 		       IOAT_PROTECTED);
 	ASSERT_WORKS(is_passed_on(m, self->iova, 4 * PAGE_SIZE));
@@ -450,7 +436,7 @@ TEST_F(zpci_fault, not_accessible)
 	ASSERT_WORKS(arrives(m, self->iova + PAGE_SIZE, memory + PAGE_SIZE));
 }
 
-/* A slot with no memory behind it, which is taken away and put back */
+/* A slot without memory, which is unmapped and mapped again */
 TEST_F(zpci_fault, unmapped)
 {
 	struct zpci_vm *m = &self->m;
@@ -459,7 +445,7 @@ TEST_F(zpci_fault, unmapped)
 	ASSERT_EQ(0, set_slot(m, memory));
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, GPA, PAGE_SIZE, 0));
 	ASSERT_EQ(0, munmap(memory, SIZE));
-	/* The function has its page still; what is new can't be had. */
+	/* The function keeps its page. New ones fail. */
 	EXPECT_EQ(self->queues + 1, zpci_vm_stats(m).pinned);
 	EXPECT_EQ(0, nvme_identify_ctrl(&m->nvme, self->iova, 0));
 	zpci_guest_map(&m->guest, self->iova + PAGE_SIZE, GPA + PAGE_SIZE,
@@ -477,15 +463,12 @@ TEST_F(zpci_fault, unmapped)
 	ASSERT_WORKS(arrives(m, self->iova + PAGE_SIZE, memory + PAGE_SIZE));
 }
 
-/*
- * Section: memory in which nothing may stay for good
- */
 struct area {
 	u64 first;
 	u64 last;		/* frame numbers, inclusive */
 };
 
-/* From /proc/zoneinfo */
+/* Read it from /proc/zoneinfo. */
 static bool find_movable_zone(struct area *area)
 {
 	FILE *f = fopen("/proc/zoneinfo", "r");
@@ -509,7 +492,7 @@ static bool find_movable_zone(struct area *area)
 	return spanned && area->first != ~0UL;
 }
 
-/* From what the kernel said when it booted */
+/* Read it from the boot messages. */
 static bool find_cma(struct area *area)
 {
 	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
@@ -525,7 +508,7 @@ static bool find_cma(struct area *area)
 		u64 mib, at;
 
 		record[len > 0 ? len : 0] = '\0';
-		/* As happens if it reaches into the movable zone */
+		/* This happens if it overlaps the movable zone. */
 		if (strstr(record, "could not be activated"))
 			found = false;
 		text = strstr(record, "cma: Reserved ");
@@ -547,7 +530,7 @@ static bool is_in(const struct area *area, const void *page)
 	return pfn >= area->first && pfn <= area->last;
 }
 
-/* Memory of which pages are in @area, up to @nr; how many */
+/* Allocate memory until @nr of its pages are in @area. Return their number. */
 static int find_memory(const struct area *area, void *pages[], int nr,
 		       void **memory)
 {
@@ -564,7 +547,7 @@ static int find_memory(const struct area *area, void *pages[], int nr,
 		}
 		if (found)
 			return found;
-		/* It is kept: the next pages come from elsewhere. */
+		/* Keep it: the next pages come from elsewhere. */
 	}
 	return 0;
 }

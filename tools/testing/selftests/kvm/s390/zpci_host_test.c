@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of a host refresh that fails when it must not matter
+ * Test of host refreshes whose failure must not matter
  *
- * The kernel is made to fail them, with each error that zpci_refresh_trans()
- * knows (which condition codes and statuses lead to it is written there). It
- * takes CONFIG_FAIL_FUNCTION, as a debug kernel has it. Memory that goes, and an
- * address space that goes, can't be held on to until a refresh succeeds.
+ * Injects each error that zpci_refresh_trans() returns. Needs
+ * CONFIG_FAIL_FUNCTION. Memory and address spaces that go away must be released
+ * without a successful refresh.
  */
 #include <sys/mman.h>
 
@@ -23,7 +22,7 @@
 /* More refreshes than any call makes */
 #define FOREVER		1000000
 
-/* The next @times refreshes fail with @error, whatever was to fail before */
+/* Let the next @times refreshes fail with @error. */
 static void fail(int error, unsigned int times)
 {
 	zpci_fault_refresh(1, times, error);
@@ -69,7 +68,7 @@ FIXTURE_TEARDOWN(zpci_host)
 	ASSERT_WORKS(zpci_pins_leaked(&self->before));
 }
 
-/* The guest is told, or user space is asked, and it is counted. */
+/* Check that the guest or user space got the error, and that it is counted. */
 static const char *has_failed(struct zpci_vm *m, u64 iova, u64 size, bool nores)
 {
 	struct kvm_s390_zpci_ioat_stats before = zpci_vm_stats(m), after;
@@ -87,7 +86,7 @@ static const char *has_failed(struct zpci_vm *m, u64 iova, u64 size, bool nores)
 	       NULL : "user space is not asked because of the host";
 }
 
-/* A single failure for want of resources is made up for without the guest. */
+/* The kernel recovers from one lack of resources without the guest. */
 TEST_F(zpci_host, once)
 {
 	struct zpci_vm *m = &self->m;
@@ -100,7 +99,7 @@ TEST_F(zpci_host, once)
 	EXPECT_EQ(3, zpci_vm_stats(m).pinned);
 }
 
-/* What ends the translation needs no refresh. */
+/* The end of translation needs no refresh. */
 TEST_F(zpci_host, detach)
 {
 	struct zpci_vm *m = &self->m;
@@ -114,8 +113,8 @@ TEST_F(zpci_host, detach)
 }
 
 /*
- * Memory that goes must be out of reach, refresh or not: then the function loses
- * its table.
+ * Deleted memory must be out of reach even if the refresh fails: the function
+ * loses its table.
  */
 TEST_F(zpci_host, memory_slot)
 {
@@ -135,7 +134,7 @@ TEST_F(zpci_host, memory_slot)
 	}
 	EXPECT_EQ(1, zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE).exits);
 	fail(variant->error, 0);
-	/* Registration gives it a table again. */
+	/* Register a table again. */
 	ASSERT_EQ(0, zpci_vm_deregister(m));
 	ASSERT_WORKS(zpci_pins_leaked(&self->before));
 	ASSERT_EQ(0, zpci_vm_register(m));
@@ -145,10 +144,10 @@ TEST_F(zpci_host, memory_slot)
 }
 
 /*
- * A reset has the machine below look at all of the table, and fails if that
- * fails, unless for want of resources. The function is disabled then: it can be
- * closed, when it is attached to the domain of the DMA API without a word of
- * warning, and opened again.
+ * A reset refreshes the whole table. It fails if that fails, except for lack of
+ * resources, and leaves the function disabled. The function can be closed,
+ * without a warning when the domain of the DMA API is attached, and opened
+ * again.
  */
 TEST_F(zpci_host, reset)
 {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of what becomes of a guest's RPCIT if the host's own RPCIT fails
+ * Test of a guest's RPCIT while the host's own RPCIT fails
  *
- * A host that is a guest itself, as the one that tests run on, has to refresh
- * what becomes valid, and any host what gets invalid. If that fails, the
- * function may still know what the guest has given up. So nothing of it is
- * released before a refresh has succeeded, the guest learns that its RPCIT was
- * not carried out, and when it tries again everything is made up for.
+ * A host that is a guest itself refreshes entries that become valid. Every host
+ * refreshes entries that become invalid. If that fails, the function may still
+ * use what the guest has unmapped. Nothing of it may be released before a
+ * refresh succeeds. The guest learns that its RPCIT failed, and the next one
+ * completes the work.
  *
- * The failure is injected: the host's RPCIT is not executed at all.
+ * The failure is injected: the host's RPCIT is not executed.
  */
 #include <string.h>
 
@@ -23,15 +23,15 @@
 #define CC_ERR		1
 #define ST_NO_RESOURCES	16
 
-/* How this user space answers: function in error state */
+/* Answer of user space: function in error state */
 #define USER_STATUS	44
 
 #define FOR_EVER	1000000
 
-/* Seconds for a test, on a kernel with all debugging and a busy machine */
+/* Seconds for a test, on a debug kernel and a busy machine */
 #define LIMIT		300
 
-/* More frames than fit into what the host refreshes at once */
+/* More frames than the host refreshes at once */
 #define MANY		1024
 #define SEGMENTS	(MANY * PAGE_SIZE / IOAT_FRAME_1M)
 
@@ -47,8 +47,8 @@ FIXTURE_VARIANT(zpci_hostfail) {
 };
 
 /*
- * The host's RPCIT is told that resources are lacking, or anything else. That has
- * nothing to do with how the function was opened: each is tried in one way.
+ * The host's RPCIT lacks resources or fails otherwise. The mode of opening does
+ * not matter: test each with one error.
  */
 FIXTURE_VARIANT_ADD(zpci_hostfail, group_nomem) {
 	.mode = ZPCI_GROUP, .err = ENOMEM,
@@ -76,7 +76,7 @@ FIXTURE_TEARDOWN(zpci_hostfail)
 
 static char text[160];
 
-/* An RPCIT that failed because of the host: what is wrong with its answer */
+/* Check the answer of an RPCIT that failed in the host. */
 static const char *judge(const struct zpci_rpcit *r, int err)
 {
 	if (err == ENOMEM && !r->exits && !r->pgm && r->cc == CC_ERR &&
@@ -91,7 +91,7 @@ static const char *judge(const struct zpci_rpcit *r, int err)
 	return text;
 }
 
-/* What the guest has mapped besides its queues, by all three measures */
+/* Check by three counters what the guest has mapped besides its queues. */
 static const char *pinned_is(struct zpci_vm *m, const struct zpci_pins *before,
 			     u64 want)
 {
@@ -100,7 +100,7 @@ static const char *pinned_is(struct zpci_vm *m, const struct zpci_pins *before,
 	long all = want + s.kept, system = now.system - before->system;
 	long locked = now.locked_kb - before->locked_kb;
 
-	/* The two of the queues need not be pinned once more */
+	/* The two pages of the queues need no second pin. */
 	if (s.pinned - 2 == want && system <= all && system >= all - 2 &&
 	    locked >= all * 4 && locked <= all * 4 + ZPCI_KEPT_KB)
 		return NULL;
@@ -139,7 +139,7 @@ TEST_F_TIMEOUT(zpci_hostfail, map, LIMIT)
 	r = zpci_guest_rpcit(&m->guest, self->iova, size);
 	ASSERT_WORKS(judge(&r, variant->err));
 	EXPECT_LT(errors, zpci_vm_stats(m).refresh_errors);
-	/* They are in the table, of which the function may learn any time. */
+	/* They are in the table. The function may read it at any time. */
 	ASSERT_WORKS(pinned_is(m, &self->before, 3));
 
 	zpci_fault_refresh(1, 0, variant->err);
@@ -163,15 +163,15 @@ TEST_F_TIMEOUT(zpci_hostfail, unmap, LIMIT)
 	r = zpci_guest_rpcit(&m->guest, self->iova, size);
 	ASSERT_WORKS(judge(&r, variant->err));
 	ASSERT_WORKS(pinned_is(m, &self->before, 3));
-	/* That is why they must be: */
+	/* So they must be reachable: */
 	ASSERT_WORKS(reaches(m, self->iova, gpa));
 
-	/* To try again does not help as long as it fails. */
+	/* A retry fails as long as the refresh fails. */
 	r = zpci_guest_rpcit(&m->guest, self->iova, size);
 	ASSERT_WORKS(judge(&r, variant->err));
 	ASSERT_WORKS(pinned_is(m, &self->before, 3));
 
-	/* An RPCIT for anything makes up for it. */
+	/* Any later RPCIT completes the work. */
 	zpci_fault_refresh(1, 0, variant->err);
 	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
 	EXPECT_EQ(0, r.exits);
@@ -180,7 +180,7 @@ TEST_F_TIMEOUT(zpci_hostfail, unmap, LIMIT)
 	ASSERT_WORKS(is_refused(m, self->iova));
 }
 
-/* A page is replaced by another: the old one waits, the new one is there. */
+/* A page is replaced: the old one stays pinned, the new one is mapped. */
 TEST_F_TIMEOUT(zpci_hostfail, replace, LIMIT)
 {
 	u64 old = ZPCI_GUEST_PAGE(20), new = ZPCI_GUEST_PAGE(70);
@@ -218,13 +218,13 @@ static void write_many(struct zpci_vm *m, u64 iova, bool valid)
 }
 
 /*
- * One refresh fails, the first, then the second, and so on, until all of them
- * were met: while a large range gets valid, and while it gets invalid.
+ * One refresh fails: the first, the second and so on. First while a large range
+ * becomes valid, then while it becomes invalid.
  */
 static const char *sweep(struct zpci_vm *m, const struct zpci_pins *before,
 			 u64 iova, int err, bool valid)
 {
-	/* After ENOMEM the host is asked once more, for everything. */
+	/* After ENOMEM the host refreshes everything once more. */
 	unsigned int nth, count = err == ENOMEM ? 2 : 1, left;
 	u64 size = SEGMENTS * IOAT_FRAME_1M;
 	const char *wrong;
@@ -245,8 +245,8 @@ static const char *sweep(struct zpci_vm *m, const struct zpci_pins *before,
 		zpci_fault_refresh(1, 0, err);
 		if (left < count) {
 			/*
-			 * For want of memory the kernel gives back what is kept,
-			 * if this RPCIT has left any, and carries it out anew.
+			 * After ENOMEM the kernel releases kept pins, if there
+			 * are any, and repeats the RPCIT.
 			 */
 			wrong = err == ENOMEM && !r.cc && !r.exits ?
 				NULL : judge(&r, err);
@@ -280,8 +280,8 @@ TEST_F_TIMEOUT(zpci_hostfail, nth_of_unmap, LIMIT)
 }
 
 /*
- * The host goes on to fail for a while, whatever it is asked. In the end the
- * guest's table counts, and what it has given up meanwhile is released.
+ * Refreshes fail for a while. In the end the guest's table counts, and what the
+ * guest has unmapped is released.
  */
 TEST_F_TIMEOUT(zpci_hostfail, failures_in_a_row, LIMIT)
 {
@@ -330,7 +330,7 @@ static const char *fail_to_unmap(struct zpci_vm *m, u64 iova, int err)
 	return judge(&r, err);
 }
 
-/* The end does not depend on a refresh: the function loses the whole table. */
+/* Deregistration needs no refresh: the function loses the whole table. */
 TEST_F_TIMEOUT(zpci_hostfail, deregister, LIMIT)
 {
 	struct zpci_vm *m = &self->m;

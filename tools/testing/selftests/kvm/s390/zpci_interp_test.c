@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of interpretation and interruption forwarding, and who controls them
+ * Test of the control of interpretation and interruption forwarding
  *
- * What the KVM device does, what KVM_S390_ZPCI_OP does to the same states, and
- * what becomes of them when files are closed, also while everybody is at work.
+ * Uses the KVM device and KVM_S390_ZPCI_OP on the same state, alone, mixed,
+ * while files are closed, and under load.
  *
- * VFIO tells whether the machine has it. Where it does not, nothing must be had,
- * by whatever way it is asked for; what needs the machine is skipped.
+ * VFIO reports whether the machine supports it. If not, every call must fail,
+ * and the other tests are skipped.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -83,7 +83,7 @@ static u32 vfio_fh(struct zpci_vm *m)
 	return fh;
 }
 
-/* The ioctl of the VM, with the parameters that zpci_vm_aif_register() has */
+/* Call the ioctl of the VM with the parameters of zpci_vm_aif_register(). */
 static int op_of(struct kvm_vm *vm, u8 what, u32 fh)
 {
 	struct kvm_s390_zpci_op args = { .fh = fh, .op = what };
@@ -113,7 +113,7 @@ static int op_dereg(struct zpci_vm *m)
 	return op(m, KVM_S390_ZPCIOP_DEREG_AEN, vfio_fh(m));
 }
 
-/* Exactly what is forwarded is pinned, and NULL is returned. */
+/* Check that the pins match the forwarding state. */
 static const char *is_forwarded(struct zpci_vm *m, struct zpci_pins *off,
 				bool forwarded)
 {
@@ -136,7 +136,7 @@ static const char *is_forwarded(struct zpci_vm *m, struct zpci_pins *off,
 	return NULL;
 }
 
-/* Everybody says the same of what the machine has. */
+/* All interfaces report the same support. */
 TEST_F(zpci_interp, presence)
 {
 	struct kvm_s390_zpci_aif_stats stats;
@@ -167,7 +167,7 @@ TEST_F(zpci_interp, presence)
 	EXPECT_EQ(want_interp, zpci_vm_interp(m, false));
 }
 
-/* KVM_S390_ZPCI_OP does not get any further than the device does. */
+/* KVM_S390_ZPCI_OP fails where the device fails. */
 TEST_F(zpci_interp, op_refused)
 {
 	struct zpci_vm *m = &self->m;
@@ -184,21 +184,21 @@ TEST_F(zpci_interp, op_refused)
 				TH_LOG("operation %d", what);
 			}
 	}
-	/* No interpretation, or it is off */
+	/* Interpretation is missing or off. */
 	if (self->interp)
 		ASSERT_EQ(0, zpci_vm_interp(m, false));
 	EXPECT_EQ(EINVAL, op_reg(m));
 	EXPECT_EQ(EINVAL, op_dereg(m));
 
-	/* Not its VM any more */
+	/* The function belongs to another VM now. */
 	zpci_vm_close_function(m);
 	EXPECT_EQ(ENODEV, op(m, KVM_S390_ZPCIOP_REG_AEN, fh));
 	EXPECT_EQ(ENODEV, op(m, KVM_S390_ZPCIOP_DEREG_AEN, fh));
 }
 
 /*
- * Looks functions up all the time, while one comes and goes: there must be
- * nothing of it left to be found.
+ * Look up functions while one is opened and closed. A closed one must not be
+ * found.
  */
 static void *look_up(void *arg)
 {
@@ -207,7 +207,7 @@ static void *look_up(void *arg)
 	u32 fh;
 
 	while (!READ_ONCE(m->copy)) {
-		/* Handles differ in the bits at the end, if at all */
+		/* Handles differ in the last bits. */
 		for (fh = 0; fh < 64; fh++)
 			op(m, KVM_S390_ZPCIOP_DEREG_AEN, 0x80000000 | fh);
 		rounds++;
@@ -233,7 +233,7 @@ TEST_F(zpci_interp, op_while_closing)
 	EXPECT_NE(NULL, rounds);
 }
 
-/* Without a function there is nothing to control. */
+/* Without a function every call fails. */
 TEST_F(zpci_interp, unbound)
 {
 	struct kvm_s390_zpci_aif_stats stats;
@@ -252,7 +252,7 @@ TEST_F(zpci_interp, unbound)
 	EXPECT_EQ(ENOENT, zpci_vm_aif_deregister(m));
 	EXPECT_EQ(ENODEV, zpci_vm_aif_stats(m, &stats));
 
-	/* The function of another VM, to the device and to the ioctl */
+	/* The function of another VM, by the device and by the ioctl */
 	zpci_vm_close_zpci(m);
 	zpci_guest_create(&other);
 	m->zpci = kvm_create_device(other.vm, KVM_DEV_TYPE_S390_ZPCI);
@@ -264,8 +264,8 @@ TEST_F(zpci_interp, unbound)
 }
 
 /*
- * On and off in every order: all sequences of five requests. Each of them takes
- * effect or has none to take; the handle is what VFIO tells.
+ * All sequences of five switches. Each takes effect or is a no-op. VFIO reports
+ * the new handle.
  */
 TEST_F(zpci_interp, on_and_off)
 {
@@ -298,7 +298,7 @@ TEST_F(zpci_interp, on_and_off)
 			fh = state.fh;
 		}
 	}
-	/* The next user of the function finds it as if nothing had been. */
+	/* The function has its default state when it is opened again. */
 	zpci_vm_close_function(m);
 	zpci_vm_open_function(m, variant->mode);
 	ASSERT_EQ(0, zpci_vm_bind(m));
@@ -306,7 +306,7 @@ TEST_F(zpci_interp, on_and_off)
 	EXPECT_EQ(KVM_S390_ZPCI_INTERP_IS_ON, state.flags);
 }
 
-/* What the guest has mapped is what the function reaches, before and after. */
+/* The mappings of the guest survive a switch. */
 TEST_F(zpci_interp, table_survives)
 {
 	struct zpci_vm *m = &self->m;
@@ -330,7 +330,7 @@ TEST_F(zpci_interp, table_survives)
 			TH_LOG("the table is not registered any more");
 		}
 		EXPECT_EQ(ZPCI_PAGE_FREE + 1, zpci_vm_stats(m).pinned);
-		/* A reset would register it again: do without at first. */
+		/* A reset registers the table again: test first without. */
 		if (i >= 4)
 			ASSERT_EQ(0, zpci_function_reset(m->device));
 		zpci_function_enable_dma(m->device);
@@ -340,7 +340,7 @@ TEST_F(zpci_interp, table_survives)
 	}
 }
 
-/* Forwarding goes on and off, and stands in the way of what would break it. */
+/* Switch forwarding. Calls that would break it fail meanwhile. */
 TEST_F(zpci_interp, forwarding)
 {
 	struct zpci_vm *m = &self->m;
@@ -365,7 +365,7 @@ TEST_F(zpci_interp, forwarding)
 	ASSERT_WORKS(is_forwarded(m, &off, false));
 	ASSERT_EQ(0, zpci_vm_interp(m, true));
 	EXPECT_EQ(0, zpci_vm_aif_register(m, 0));
-	/* A reset makes the function forget, and not KVM. */
+	/* A reset ends forwarding in the function, but not in KVM. */
 	ASSERT_EQ(0, zpci_function_reset(m->device));
 	ASSERT_WORKS(is_forwarded(m, &off, true));
 	EXPECT_EQ(0, zpci_vm_aif_deregister(m));
@@ -373,7 +373,7 @@ TEST_F(zpci_interp, forwarding)
 	EXPECT_EQ(0, zpci_vm_aif_register(m, 0));
 }
 
-/* Memory is charged: there is none to be had beyond the limit. */
+/* Pinned memory is charged: registration fails at the limit. */
 TEST_F(zpci_interp, memory_limit)
 {
 	struct rlimit old, none = {};
@@ -415,7 +415,7 @@ TEST_F(zpci_interp, both_interfaces)
 	EXPECT_EQ(0, zpci_vm_aif_deregister(m));
 	ASSERT_WORKS(is_forwarded(m, &off, false));
 
-	/* What the ioctl registered is not the device's to end. */
+	/* The device must not end what the ioctl registered. */
 	ASSERT_EQ(0, op_reg(m));
 	zpci_vm_close_zpci(m);
 	second = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
@@ -424,7 +424,7 @@ TEST_F(zpci_interp, both_interfaces)
 	ASSERT_WORKS(is_forwarded(m, &off, true));
 	EXPECT_EQ(0, zpci_vm_aif_deregister(m));
 
-	/* What the device registered is. */
+	/* The device ends what it registered. */
 	ASSERT_EQ(0, zpci_vm_aif_register(m, 0));
 	zpci_vm_close_zpci(m);
 	EXPECT_EQ(0, op_dereg(m));
@@ -432,7 +432,7 @@ TEST_F(zpci_interp, both_interfaces)
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	ASSERT_WORKS(is_forwarded(m, &off, false));
 
-	/* Nor what was registered anew by somebody else meanwhile */
+	/* The device must not end what the ioctl registered again. */
 	ASSERT_EQ(0, zpci_vm_aif_register(m, 0));
 	ASSERT_EQ(0, op_dereg(m));
 	ASSERT_EQ(0, op_reg(m));
@@ -442,7 +442,7 @@ TEST_F(zpci_interp, both_interfaces)
 	ASSERT_WORKS(is_forwarded(m, &off, true));
 }
 
-/* Interruptions of the host and of the guest don't get into each other's way. */
+/* Interruptions of the host and of the guest exclude each other. */
 TEST_F(zpci_interp, host_interrupts)
 {
 	struct zpci_vm *m = &self->m;
@@ -459,15 +459,18 @@ TEST_F(zpci_interp, host_interrupts)
 		EXPECT_EQ(EIO, zpci_vm_aif_register(m, 0));
 		EXPECT_EQ(EIO, op_reg(m));
 		ASSERT_WORKS(is_forwarded(m, &off, false));
-		/* Nothing is registered: that of the host is to be left alone */
+		/*
+		 * Nothing is registered: interruptions of the host must stay.
+		 */
 		EXPECT_EQ(ENOENT, zpci_vm_aif_deregister(m));
 		EXPECT_EQ(0, op_dereg(m));
 		EXPECT_EQ(EIO, zpci_vm_aif_register(m, 0));
 		ASSERT_EQ(0, zpci_function_msix(m->device, -1));
 
 		/*
-		 * Those of the host take over. It is for user space not to ask
-		 * for that, but neither may lose or free what is the other's.
+		 * Interruptions of the host replace those of the guest. User
+		 * space should not ask for that, but neither side may lose or
+		 * free resources of the other.
 		 */
 		ASSERT_EQ(0, zpci_vm_aif_register(m, 0));
 		zpci_function_msix(m->device, fd);
@@ -506,7 +509,7 @@ static bool among(int err, const int *allowed)
 	return false;
 }
 
-/* @err must be one of those that are named. */
+/* Record @err unless it is listed. */
 #define NOTE(w, err, ...) do {						\
 	const int allowed[] = { __VA_ARGS__, -1 };			\
 	struct worker *__w = (w);					\
@@ -537,8 +540,8 @@ static void *work(void *arg)
 }
 
 /*
- * Two threads switch everything, a vCPU refreshes, and the function goes, or the
- * device, or the function is reset all the time.
+ * Two threads switch everything, a vCPU refreshes. The function or the device
+ * is closed, or the function is reset.
  */
 TEST_F_TIMEOUT(zpci_interp, under_load, ZPCI_TIMEOUT)
 {
@@ -589,7 +592,10 @@ TEST_F_TIMEOUT(zpci_interp, under_load, ZPCI_TIMEOUT)
 		for (i = 0; i < ARRAY_SIZE(w); i++) {
 			WRITE_ONCE(w[i].stop, true);
 			ASSERT_EQ(0, pthread_join(threads[i], NULL));
-			/* The file that took the number has no attributes */
+			/*
+			 * /dev/null, which replaced the file, has no
+			 * attributes.
+			 */
 			if (n % 3 == 1 && w[i].wrong == ENOTTY)
 				continue;
 			EXPECT_EQ(0, w[i].wrong) {

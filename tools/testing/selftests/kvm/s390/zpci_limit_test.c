@@ -2,10 +2,10 @@
 /*
  * Test of limits
  *
- * A guest that maps one page everywhere, or builds the largest table it can, is
- * stopped by the limit of locked memory or of its memory cgroup. It is told so
- * by condition code 1 and status 16, can go on after it has unmapped, and in the
- * end everything is given back.
+ * A guest maps one page everywhere, or builds the largest table, until it hits
+ * RLIMIT_MEMLOCK or the limit of its memory cgroup. It gets condition code 1
+ * with status 16, continues after it has unmapped something, and in the end
+ * everything is released.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -29,10 +29,10 @@
 #define CC_ERR		1
 #define ST_NO_RESOURCES	16
 
-/* The one page that is mapped everywhere */
+/* The page that is mapped everywhere */
 #define FRAME		ZPCI_GUEST_PAGE(10)
 
-/* Shadow page tables that may stay though they are empty */
+/* Number of empty shadow page tables that may stay */
 #define EMPTY_TABLES	64
 
 static int limit_memlock(u64 more)
@@ -51,8 +51,8 @@ static struct zpci_rpcit refresh_all(struct zpci_vm *m)
 }
 
 /*
- * The largest table that a guest can build: every segment of the aperture leads
- * to one page table. Takes a page of the guest for up to 2 GiB.
+ * Build the largest table: every segment of the aperture points to one page
+ * table. Takes a guest page for up to 2 GiB.
  */
 static void map_everywhere(struct zpci_vm *m, u64 pages)
 {
@@ -67,7 +67,7 @@ static void map_everywhere(struct zpci_vm *m, u64 pages)
 		zpci_guest_edit(&m->guest, IOAT_SEGMENT, iova, ~0UL, table);
 }
 
-/* What has become of it when nothing is mapped any more */
+/* Check that nothing is left after everything is unmapped. */
 static const char *is_empty(struct zpci_vm *m)
 {
 	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(m);
@@ -94,9 +94,7 @@ static const char *is_given_back(struct zpci_vm *m,
 	return zpci_pins_leaked(before);
 }
 
-/*
- * RLIMIT_MEMLOCK
- */
+/* RLIMIT_MEMLOCK */
 FIXTURE(zpci_memlock) {
 	struct zpci_vm m;
 	struct zpci_pins before;
@@ -129,7 +127,7 @@ FIXTURE_TEARDOWN(zpci_memlock)
 	zpci_vm_destroy(&self->m);
 }
 
-/* One page at all I/O addresses: each of them counts. */
+/* One page at all I/O addresses: each mapping is charged. */
 TEST_F_TIMEOUT(zpci_memlock, one_page_everywhere, ZPCI_TIMEOUT)
 {
 	const u64 limit = 600;
@@ -139,7 +137,7 @@ TEST_F_TIMEOUT(zpci_memlock, one_page_everywhere, ZPCI_TIMEOUT)
 	u64 first = m->pba & ~(IOAT_FRAME_1M - 1);
 	u64 i;
 
-	/* Many times the limit, but not so much that it takes long */
+	/* Many times the limit, but small enough to be fast */
 	ASSERT_EQ(0, zpci_vm_deregister(m));
 	m->pal = m->pba + 8 * IOAT_FRAME_1M - 1;
 	ASSERT_EQ(0, zpci_vm_register(m));
@@ -161,19 +159,19 @@ TEST_F_TIMEOUT(zpci_memlock, one_page_everywhere, ZPCI_TIMEOUT)
 			TH_LOG("what is charged is not what is pinned");
 		}
 	}
-	/* A segment is charged as a whole, so up to one page less may fit. */
+	/* A segment is charged as a whole: up to one page less may fit. */
 	EXPECT_LT(limit - IOAT_PT_ENTRIES, s.pinned) {
 		TH_LOG("hardly anything was mapped up to the limit");
 	}
 
-	/* The guest gives back all but what fits, and gets what it wants. */
+	/* Unmap until the rest fits. Then the mapping succeeds. */
 	for (i = 1; i < 256; i++)
 		zpci_guest_unmap(&m->guest, first + i * PAGE_SIZE, PAGE_SIZE);
 	r = refresh_all(m);
 	EXPECT_EQ(0, r.cc) {
 		TH_LOG("RPCIT does not recover from lack of resources");
 	}
-	/* One page in each segment; the first one is not in the aperture. */
+	/* One page in each segment. The first page is outside the aperture. */
 	EXPECT_EQ((m->pal >> 20) - (m->pba >> 20), zpci_vm_stats(m).pinned);
 
 	zpci_guest_unmap(&m->guest, first, PAGE_SIZE);
@@ -182,7 +180,7 @@ TEST_F_TIMEOUT(zpci_memlock, one_page_everywhere, ZPCI_TIMEOUT)
 	ASSERT_WORKS(is_empty(m));
 }
 
-/* No locked memory at all: nothing can be mapped, but unmapping goes. */
+/* No locked memory: mapping fails, unmapping works. */
 TEST_F(zpci_memlock, nothing)
 {
 	struct zpci_vm *m = &self->m;
@@ -202,15 +200,15 @@ TEST_F(zpci_memlock, nothing)
 }
 
 /*
- * A guest that maps a page, unmaps it, and goes on to the next segment, keeping
- * all of its own tables: the shadow must not keep one for each.
+ * Map and unmap a page in one segment after the other. The guest keeps its
+ * tables. The shadow must not keep one for each.
  */
 TEST_F_TIMEOUT(zpci_memlock, empty_tables, ZPCI_TIMEOUT)
 {
 	struct zpci_vm *m = &self->m;
 	u64 iova, most = 0, segments = 0;
 
-	/* As large an aperture as the function has, up to 200 segments */
+	/* The largest aperture, up to 200 segments */
 	ASSERT_EQ(0, zpci_vm_deregister(m));
 	m->pal = min(m->end_dma, m->pba - 1 + 200 * IOAT_FRAME_1M);
 	ASSERT_EQ(0, zpci_vm_register(m));
@@ -222,7 +220,7 @@ TEST_F_TIMEOUT(zpci_memlock, empty_tables, ZPCI_TIMEOUT)
 		segments++;
 	}
 	ASSERT_LT(2 * EMPTY_TABLES, segments);
-	/* One in use at a time counts for a few more; see the shadow's rule. */
+	/* One table in use counts for several, see the rule of the shadow. */
 	EXPECT_GE(EMPTY_TABLES + 16, most) {
 		TH_LOG("%lu tables after %lu segments of one page each", most,
 		       segments);
@@ -231,8 +229,8 @@ TEST_F_TIMEOUT(zpci_memlock, empty_tables, ZPCI_TIMEOUT)
 }
 
 /*
- * The limit of a memory cgroup, to which tables are charged. A process of its
- * own is put into a group and tells its story through shared memory.
+ * The limit of a memory cgroup, to which tables are charged. A process in a
+ * group of its own reports through shared memory.
  */
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 #define CGROUP		CGROUP_ROOT "/zpci_limit_test"
@@ -268,7 +266,10 @@ static int write_number(const char *path, u64 number)
 	return write_text(path, text);
 }
 
-/* The number behind @key in a file of the group; without @key, the first */
+/*
+ * Read the number after @key in a file of the group, the first number without
+ * @key.
+ */
 static u64 read_number(const char *name, const char *key)
 {
 	char path[128], line[128];
@@ -302,20 +303,19 @@ static const char *create_group(void)
 }
 
 /*
- * From where the limit is set to where it is lifted, the process must not need
- * memory of its own, or it would be killed, and rightly so. It has been through
- * all of it before, with a limit that does not matter.
+ * The process must not allocate memory while the limit is set: it would be
+ * killed. It has done all of it once before, with a limit that does not matter.
  */
 static void approach_limit(struct zpci_vm *m, struct story *story, u64 room)
 {
-	/* Opened before: to open it takes memory, which is not to be had then */
+	/* Open it now: that takes memory. */
 	int fd = open(CGROUP "/memory.max", O_WRONLY);
 	u64 first = m->pba & ~(IOAT_FRAME_1M - 1);
 
 	story->charged[0] = read_number("memory.stat", "kernel ");
 	write_number(CGROUP "/memory.max",
 		     read_number("memory.current", "") + room);
-	/* Each segment has one page in it: a page table for each. */
+	/* One page in each segment takes a page table each. */
 	zpci_guest_map(&m->guest, first, FRAME, PAGE_SIZE, 0);
 	story->refused = refresh_all(m);
 	zpci_vm_get_stats(m, &story->at_limit);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of guest memory that comes and goes
+ * Test of memory slots that are deleted and created
  *
- * A memory slot is removed, moved, replaced, while pages of it are mapped for
- * the function. From then on the function can't reach the memory, and nothing of
- * it is pinned; what is there instead is found by the next RPCIT.
+ * A memory slot is deleted, moved or replaced while pages of it are mapped.
+ * From then on the function can't reach the memory and nothing of it is pinned.
+ * The next RPCIT finds the new memory.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -25,7 +25,7 @@
 #define SIZE		ZPCI_SLOT_SIZE
 #define ELSEWHERE	(GPA + 16 * SIZE)
 
-/* What no controller writes */
+/* A value that no controller writes */
 #define UNTOUCHED	0x5555555555555555UL
 
 static u8 reference[NVME_IDENTIFY_SIZE];
@@ -90,7 +90,7 @@ FIXTURE_TEARDOWN(zpci_memslot)
 	zpci_vm_destroy(&self->m);
 }
 
-/* The controller writes to @iova, and the data arrives at @hva. */
+/* Let the controller write to @iova. Check the data at @hva. */
 static const char *arrives(struct zpci_vm *m, u64 iova, void *hva)
 {
 	int ret = nvme_identify_ctrl(&m->nvme, iova, 0);
@@ -110,7 +110,7 @@ static const char *is_refused(struct zpci_vm *m, u64 iova)
 	return ret == NVME_FUNCTION_ERROR ? NULL : nvme_result(ret);
 }
 
-/* RPCIT leads to memory that is not there. */
+/* Check that an RPCIT for missing memory goes to user space. */
 static const char *is_passed_on(struct zpci_vm *m, u64 iova, u64 size)
 {
 	u64 before = zpci_vm_stats(m).user_memory;
@@ -124,7 +124,7 @@ static const char *is_passed_on(struct zpci_vm *m, u64 iova, u64 size)
 	return NULL;
 }
 
-/* Nothing of a slot that is gone is pinned, and none of it can be written. */
+/* A deleted slot is not pinned and can't be written. */
 TEST_F(zpci_memslot, removed)
 {
 	struct zpci_vm *m = &self->m;
@@ -146,7 +146,7 @@ TEST_F(zpci_memslot, removed)
 	}
 }
 
-/* A frame of 1 MiB, which is all of the slot, and pages of others beside it */
+/* A frame of 1 MiB, which fills the slot, beside pages of other slots */
 TEST_F(zpci_memslot, removed_frame_1m)
 {
 	struct zpci_vm *m = &self->m;
@@ -167,7 +167,7 @@ TEST_F(zpci_memslot, removed_frame_1m)
 	EXPECT_TRUE(is_untouched(self->memory[0]));
 }
 
-/* Other memory at the same guest address: it gets the data. */
+/* Other memory at the same guest address gets the data. */
 TEST_F(zpci_memslot, replaced)
 {
 	struct zpci_vm *m = &self->m;
@@ -205,14 +205,14 @@ TEST_F(zpci_memslot, moved)
 	ASSERT_WORKS(arrives(m, self->iova, self->memory[0]));
 	ASSERT_WORKS(zpci_vm_map(m, self->iova + PAGE_SIZE,
 				 ELSEWHERE + PAGE_SIZE, PAGE_SIZE, 0));
-	/* Back, with the entries as they are */
+	/* Move it back. The entries have not changed. */
 	ASSERT_EQ(0, set_slot(m, GPA, self->memory[0]));
 	EXPECT_EQ(self->queues, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(is_refused(m, self->iova));
 	EXPECT_TRUE(is_untouched(self->memory[0]));
 }
 
-/* A slot that stays where it is stays mapped. */
+/* A slot whose flags change stays mapped. */
 TEST_F(zpci_memslot, flags_only)
 {
 	struct zpci_vm *m = &self->m;
@@ -227,7 +227,7 @@ TEST_F(zpci_memslot, flags_only)
 	ASSERT_WORKS(arrives(m, self->iova, self->memory[0]));
 }
 
-/* A slot that can't be: what there was is not disturbed. */
+/* A failed change of a slot changes nothing. */
 TEST_F(zpci_memslot, refused)
 {
 	struct zpci_vm *m = &self->m;
@@ -241,7 +241,7 @@ TEST_F(zpci_memslot, refused)
 	ASSERT_WORKS(arrives(m, self->iova, self->memory[0]));
 }
 
-/* Two slots side by side are two pieces of memory, and end where they end. */
+/* Adjacent slots are separate memory. */
 TEST_F(zpci_memslot, neighbours)
 {
 	struct zpci_vm *m = &self->m;
@@ -259,7 +259,7 @@ TEST_F(zpci_memslot, neighbours)
 		ASSERT_WORKS(arrives(m, self->iova + (8 + i) * PAGE_SIZE,
 				     self->memory[1] + i * PAGE_SIZE));
 	}
-	/* One of them goes. */
+	/* Delete one of them. */
 	ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT));
 	EXPECT_EQ(self->queues + 8, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(is_passed_on(m, self->iova, 16 * PAGE_SIZE));
@@ -272,7 +272,7 @@ TEST_F(zpci_memslot, neighbours)
 	EXPECT_TRUE(is_untouched(self->memory[1]));
 }
 
-/* From the last page of a slot into a hole of the memory map */
+/* From the last page of a slot into unassigned addresses */
 TEST_F(zpci_memslot, hole)
 {
 	struct zpci_vm *m = &self->m;
@@ -289,9 +289,8 @@ TEST_F(zpci_memslot, hole)
 }
 
 /*
- * Memory that the guest can only read: the function may read it, too, but not
- * write to it. If this host has no such slots, a slot with memory that the
- * process itself can only read does instead.
+ * Read-only slots: the function may read, but not write. If the host has no
+ * such slots, use memory that the process can only read.
  */
 TEST_F(zpci_memslot, read_only)
 {
@@ -316,14 +315,14 @@ TEST_F(zpci_memslot, read_only)
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, GPA, PAGE_SIZE,
 				 IOAT_PROTECTED));
 	EXPECT_EQ(self->queues + 1, zpci_vm_stats(m).pinned);
-	/* What was mapped for reading does not become writable. */
+	/* A read-only mapping does not become writable. */
 	zpci_guest_map(&m->guest, self->iova, GPA, PAGE_SIZE, 0);
 	ASSERT_WORKS(is_passed_on(m, self->iova, PAGE_SIZE));
 	ASSERT_WORKS(is_refused(m, self->iova));
 	EXPECT_TRUE(is_untouched(self->memory[0]));
 }
 
-/* A page table goes; the frames that it led to do not. */
+/* Delete the memory of a page table. The frames stay. */
 TEST_F(zpci_memslot, table)
 {
 	struct zpci_vm *m = &self->m;
@@ -352,8 +351,8 @@ TEST_F(zpci_memslot, table)
 }
 
 /*
- * The slot goes and comes while vCPUs refresh. As long as it is gone, nothing
- * of it is pinned, however many refreshes were just under way.
+ * Delete and create the slot while vCPUs refresh. While it is deleted nothing
+ * of it may be pinned.
  */
 TEST_F_TIMEOUT(zpci_memslot, under_load, ZPCI_TIMEOUT)
 {
@@ -384,13 +383,13 @@ TEST_F_TIMEOUT(zpci_memslot, under_load, ZPCI_TIMEOUT)
 		zpci_storm_wait(&threads[1], rounds);
 		pinned += zpci_vm_stats(m).pinned - self->queues;
 		if (i % 4 == 3) {
-			/* What moves keeps its memory. */
+			/* A moved slot keeps its memory. */
 			ASSERT_EQ(0, set_slot(m, i & 4 ? ELSEWHERE : GPA + SIZE,
 					      self->memory[(i - 1) & 1]));
 		} else {
 			ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT));
 		}
-		/* Time and again, not that a late one pins after all */
+		/* Check repeatedly: a late refresh must not pin it. */
 		ASSERT_EQ(self->queues, zpci_vm_stats(m).pinned) {
 			TH_LOG("round %lu: pages of a removed slot are pinned",
 			       i);

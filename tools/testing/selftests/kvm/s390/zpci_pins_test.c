@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of pins that are kept for the next time
+ * Test of pins that are kept for reuse
  *
- * What a guest has unmapped may stay pinned and charged, in case it is mapped
- * again: 4 MiB of it, for a few seconds. That must not be seen but by its speed:
- * the function gets the memory that the process has by then, and who wants the
- * memory, or what may be locked of it, gets it.
+ * Pages that a guest has unmapped may stay pinned and charged in case it maps
+ * them again: 4 MiB for a few seconds. Only the speed may show it. The function
+ * must get the current memory of the process, and others must get the memory or
+ * the locked-memory limit when they need it.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -23,20 +23,20 @@
 #include "zpci_slot.h"
 #include "zpci_vm.h"
 
-/* So many frames of a function are kept at most, each at a place of its own */
+/* Maximum of kept frames, each in its own slot of the cache */
 #define MOST		1024
 
-/* With twice as many places, none would be shared with other memory. */
+/* With twice as many slots no slot would be shared with other memory. */
 #define SLOT_GPA	(ZPCI_SLOT_GPA + MOST * PAGE_SIZE)
 #define SLOT_SIZE	ZPCI_SLOT_SIZE
 
-/* Frames that most tests map. They don't share places with those of the queues. */
+/* Frames that most tests map. They share no cache slots with the queues. */
 #define OFFSET		(16 * PAGE_SIZE)
 #define GPA		(SLOT_GPA + OFFSET)
 #define FRAMES		8
 #define SIZE		(FRAMES * PAGE_SIZE)
 
-/* Seconds after which nothing is kept that was not used, on a slow machine */
+/* Seconds after which unused pins are released, on a slow machine */
 #define SOON		20
 
 static u8 reference[NVME_IDENTIFY_SIZE];
@@ -69,7 +69,7 @@ FIXTURE_SETUP(zpci_pins)
 
 	self->before = zpci_pins_now();
 	zpci_vm_create(m, variant->mode);
-	/* Whoever registers has no more than RLIMIT_MEMLOCK. */
+	/* The registering process is subject to RLIMIT_MEMLOCK. */
 	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	ASSERT_EQ(0, zpci_vm_register(m));
@@ -90,7 +90,7 @@ FIXTURE_TEARDOWN(zpci_pins)
 	ASSERT_WORKS(zpci_pins_leaked(&self->before));
 }
 
-/* The controller writes to the frame, and the data arrives in it. */
+/* Let the controller write to the frame. Check the data. */
 static const char *arrives(struct zpci_vm *m, u64 iova, void *hva)
 {
 	memset(hva, 0x55, PAGE_SIZE);
@@ -105,8 +105,8 @@ static const char *map_and_unmap(struct zpci_vm *m, u64 iova, u64 gpa, u64 size)
 }
 
 /*
- * The frames were mapped and are not any more, but are kept. When this machine
- * stands still for long, that does not last: try again.
+ * Map and unmap frames so that their pins are kept. Repeat it if the machine
+ * stalled and they were released.
  */
 static const char *keep(struct zpci_vm *m, u64 iova, const struct zpci_pins *idle)
 {
@@ -140,7 +140,7 @@ static const char *is_given_back_soon(const struct zpci_pins *idle)
 	return leaked;
 }
 
-/* It is kept, does not count as pinned by the guest, and goes by itself. */
+/* A kept pin is not counted for the guest. It is released after some time. */
 TEST_F(zpci_pins, idle)
 {
 	struct zpci_vm *m = &self->m;
@@ -153,7 +153,7 @@ TEST_F(zpci_pins, idle)
 	ASSERT_WORKS(arrives(m, self->iova, self->memory));
 }
 
-/* What a guest maps again and again is pinned once, or now and then. */
+/* Repeated mappings of a page need few pins. */
 TEST_F(zpci_pins, mapped_again)
 {
 	const int rounds = 40;
@@ -172,7 +172,7 @@ TEST_F(zpci_pins, mapped_again)
 	}
 }
 
-/* As much as the guest has, but no more than that is kept. */
+/* All frames of the guest are kept up to the maximum. */
 TEST_F(zpci_pins, most)
 {
 	u64 frames = ZPCI_GUEST_MEM_SIZE / PAGE_SIZE, kept, charged;
@@ -198,7 +198,7 @@ TEST_F(zpci_pins, most)
 	ASSERT_WORKS(is_given_back_soon(&self->idle));
 }
 
-/* The memory is wanted: it need not wait. What is charged may follow later. */
+/* Memory pressure releases kept pins at once. The charge may follow later. */
 TEST_F(zpci_pins, memory_is_scarce)
 {
 	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
@@ -213,7 +213,7 @@ TEST_F(zpci_pins, memory_is_scarce)
 	ASSERT_WORKS(is_given_back_soon(&self->idle));
 }
 
-/* What is kept does not count against the guest. */
+/* Kept pins don't count against the guest. */
 TEST_F(zpci_pins, limit)
 {
 	struct zpci_vm *m = &self->m;
@@ -227,7 +227,7 @@ TEST_F(zpci_pins, limit)
 
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
 	for (i = 0; i < 10; i++) {
-		/* Other frames each time, as many as may be */
+		/* Other frames each time, up to the limit */
 		ASSERT_WORKS(map_and_unmap(m, self->iova, gpa, SIZE));
 		gpa += SIZE;
 		EXPECT_GE(limit.rlim_cur, zpci_pins_now().locked_kb * 1024);
@@ -240,10 +240,9 @@ TEST_F(zpci_pins, limit)
 }
 
 /*
- * Section: other memory comes to the place
+ * Check that the function reaches the current memory at @hva, where a pin was
+ * kept.
  */
-
-/* Wherever @hva is now, the function gets there, by a frame that was kept. */
 static const char *gets_what_is_there(struct zpci_vm *m, u64 iova, void *hva)
 {
 	const char *wrong;
@@ -255,7 +254,10 @@ static const char *gets_what_is_there(struct zpci_vm *m, u64 iova, void *hva)
 	return wrong;
 }
 
-/* A balloon, for one, does this; once while it is kept, once while in use. */
+/*
+ * MADV_DONTNEED, as a balloon does it: once while a pin is kept, once while in
+ * use
+ */
 TEST_F(zpci_pins, discarded)
 {
 	struct zpci_vm *m = &self->m;
@@ -274,7 +276,7 @@ TEST_F(zpci_pins, discarded)
 	ASSERT_WORKS(gets_what_is_there(m, self->iova, self->memory));
 }
 
-/* A file that can be looked at after it was replaced by another */
+/* Map a file, then another one. The old one can be checked. */
 TEST_F(zpci_pins, remapped)
 {
 	struct zpci_vm *m = &self->m;
@@ -302,7 +304,9 @@ TEST_F(zpci_pins, remapped)
 		}
 }
 
-/* After fork() each has what it had; the function works for the parent. */
+/*
+ * After fork() each process has its memory. The function works for the parent.
+ */
 TEST_F(zpci_pins, forked)
 {
 	struct zpci_vm *m = &self->m;
@@ -333,7 +337,9 @@ TEST_F(zpci_pins, forked)
 	}
 }
 
-/* What the process can't write to any more, the function can't. */
+/*
+ * The function can't write to memory that the process can't write to any more.
+ */
 TEST_F(zpci_pins, write_protected)
 {
 	struct zpci_vm *m = &self->m;
@@ -354,7 +360,7 @@ TEST_F(zpci_pins, write_protected)
 	ASSERT_WORKS(gets_what_is_there(m, self->iova, self->memory));
 }
 
-/* The other way round: what was for reading only is not had for writing. */
+/* A pin for reading is not used for writing. */
 TEST_F(zpci_pins, read_only)
 {
 	struct zpci_vm *m = &self->m;
@@ -384,10 +390,6 @@ TEST_F(zpci_pins, read_only)
 	}
 }
 
-/*
- * Section: nothing is kept of what has gone
- */
-
 TEST_F(zpci_pins, slot_deleted)
 {
 	struct zpci_vm *m = &self->m;
@@ -397,7 +399,7 @@ TEST_F(zpci_pins, slot_deleted)
 	ASSERT_EQ(0, zpci_slot_delete(&m->guest, ZPCI_SLOT));
 	ASSERT_WORKS(zpci_pins_leaked(&self->idle));
 
-	/* Other memory at the same guest address; the process has both. */
+	/* Other memory at the same guest address. The process has both. */
 	other = zpci_slot_memory(SLOT_SIZE, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	memset(self->memory, 0x33, PAGE_SIZE);
@@ -406,7 +408,7 @@ TEST_F(zpci_pins, slot_deleted)
 	ASSERT_WORKS(gets_what_is_there(m, self->iova, other + OFFSET));
 	EXPECT_EQ(0x33, *(u8 *)self->memory);
 
-	/* While it is in use: withdrawn, and not kept then */
+	/* Delete it while in use: unmapped and not kept */
 	ASSERT_EQ(0, zpci_slot_delete(&m->guest, ZPCI_SLOT));
 	ASSERT_WORKS(zpci_pins_leaked(&self->idle));
 }
@@ -428,7 +430,7 @@ TEST_F(zpci_pins, deregistered)
 	ASSERT_WORKS(keep(m, self->iova, &self->idle));
 	ASSERT_EQ(0, zpci_vm_deregister(m));
 	ASSERT_WORKS(zpci_pins_leaked(&self->before));
-	/* The next registration begins with nothing. */
+	/* The next registration starts with no kept pins. */
 	ASSERT_EQ(0, zpci_vm_register(m));
 	ASSERT_WORKS(zpci_pins_leaked(&self->before));
 }
@@ -447,7 +449,7 @@ TEST_F(zpci_pins, function_closed)
 	ASSERT_WORKS(zpci_pins_leaked(&self->before));
 }
 
-/* The process ends in the midst of it. */
+/* Kill the process. */
 TEST_F(zpci_pins, killed)
 {
 	struct zpci_pins idle;
@@ -473,7 +475,7 @@ TEST_F(zpci_pins, killed)
 	EXPECT_TRUE(WIFSIGNALED(status)) {
 		TH_LOG("status 0x%x", status);
 	}
-	/* The last file is closed by whoever comes to it. */
+	/* The last reference to a file is dropped late. */
 	ASSERT_WORKS(is_given_back_soon(&self->before));
 	memset(&self->m, 0, sizeof(self->m));
 	self->m.kvm_vfio = -1;
@@ -482,8 +484,8 @@ TEST_F(zpci_pins, killed)
 }
 
 /*
- * The domain goes away under the registration, which remains. That can happen to a
- * character device alone, so it is no case of the fixture.
+ * Detach the domain while a table is registered. The registration stays. Only a
+ * cdev can do that, so the fixture does not cover it.
  */
 TEST(detached)
 {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of what RPCIT answers
+ * Test of the answers of RPCIT
  *
  * Tables of cases: operands, malformed translation tables, resources. What the
- * kernel does not decide has to come to user space as it is, where the test
- * plays the part of user space with an answer of its own.
+ * kernel does not decide must go to user space unchanged. The test answers it.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -17,7 +16,7 @@
 #include "zpci_harness.h"
 #include "zpci_vm.h"
 
-/* How this user space answers: as QEMU does for a function in error */
+/* Answer of user space, as QEMU's for a function in error state */
 #define USER_CC		1
 #define USER_STATUS	44
 
@@ -32,8 +31,8 @@ enum outcome {
 };
 
 /*
- * Operands. For each case the guest has mapped the first two pages and the last
- * page of the aperture, and has not yet executed RPCIT.
+ * Operands. The guest has mapped the first two pages and the last page of the
+ * aperture. It has not executed RPCIT yet.
  */
 FIXTURE(zpci_operands) {
 	struct zpci_vm m;
@@ -120,7 +119,7 @@ FIXTURE_VARIANT_ADD(zpci_operands, far_above) {
 	.absolute = true, .start = -PAGE_SIZE, .len = 16, .outcome = BY_USER,
 };
 
-/* start + len overflows, be it to 0, to below, or to within the aperture */
+/* start + len overflows: to 0, below the aperture, into the aperture */
 FIXTURE_VARIANT_ADD(zpci_operands, overflow_to_0) {
 	.absolute = true, .start = -PAGE_SIZE, .len = PAGE_SIZE,
 	.outcome = BY_USER,
@@ -224,7 +223,7 @@ TEST_F(zpci_operands, answer)
 		}
 		EXPECT_EQ(USER_STATUS, r.status);
 		EXPECT_EQ(0, s.rpcits);
-		/* Not for this function if the handle is another */
+		/* Not counted for this function if the handle is another */
 		EXPECT_EQ(own, s.rpcits_user);
 		break;
 	case BY_PGM:
@@ -239,9 +238,9 @@ TEST_F(zpci_operands, answer)
 }
 
 /*
- * Malformed tables. The guest has mapped a page and spoils one of the entries
- * that lead to it. User space decides; nothing gets accessible. When the guest
- * repairs the entry, the kernel is content.
+ * Malformed tables. The guest has mapped a page and invalidates one of the
+ * entries on the path to it. User space decides, and nothing becomes
+ * accessible. When the guest repairs the entry, the kernel completes RPCIT.
  */
 FIXTURE(zpci_malformed) {
 	struct zpci_vm m;
@@ -378,8 +377,7 @@ TEST_F(zpci_malformed, answer)
 }
 
 /*
- * Resources: the limit of locked memory, which a process without CAP_IPC_LOCK
- * can't exceed.
+ * Resources: RLIMIT_MEMLOCK, which a process without CAP_IPC_LOCK can't exceed
  */
 FIXTURE(zpci_resources) {
 	struct zpci_vm m;
@@ -426,7 +424,7 @@ TEST_F(zpci_resources, memlock)
 
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
 
-	/* Up to the limit, and not one page more */
+	/* Map up to the limit. One page more fails. */
 	ASSERT_WORKS(zpci_vm_map(m, m->pba, ZPCI_GUEST_PAGE(10),
 				 LIMIT_PAGES * PAGE_SIZE, 0));
 	EXPECT_EQ(locked + LIMIT_PAGES * PAGE_SIZE,
@@ -444,7 +442,7 @@ TEST_F(zpci_resources, memlock)
 	EXPECT_EQ(1, s.rpcits_nores);
 	EXPECT_EQ(LIMIT_PAGES, s.pinned);
 
-	/* As Linux guests answer it: make room, try again */
+	/* Do what Linux guests do: unmap something and try again. */
 	ASSERT_WORKS(zpci_vm_unmap(m, m->pba, 2 * PAGE_SIZE));
 	EXPECT_EQ(LIMIT_PAGES - 2, zpci_vm_stats(m).pinned);
 	r = zpci_guest_rpcit(&m->guest, more, 2 * PAGE_SIZE);
@@ -462,7 +460,7 @@ TEST_F(zpci_resources, memlock)
 	}
 }
 
-/* A frame that is guest memory, but that the process can't access itself */
+/* A frame of guest memory that the process can't write */
 TEST_F(zpci_resources, frame_not_accessible)
 {
 	void *hva = zpci_guest_hva(&self->m.guest, ZPCI_GUEST_PAGE(10));
@@ -476,7 +474,7 @@ TEST_F(zpci_resources, frame_not_accessible)
 		TH_LOG("cc %u for a frame that can't be written to", r.cc);
 	}
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
-	/* For a function that only reads, it is good enough. */
+	/* A read-only mapping works. */
 	ASSERT_WORKS(zpci_vm_map(m, m->pba, ZPCI_GUEST_PAGE(10), PAGE_SIZE,
 				 IOAT_PROTECTED));
 	EXPECT_EQ(1, zpci_vm_stats(m).pinned);
@@ -485,7 +483,7 @@ TEST_F(zpci_resources, frame_not_accessible)
 	EXPECT_EQ(1, zpci_vm_stats(m).pinned);
 }
 
-/* Without a registration every RPCIT is one for user space. */
+/* Without a registration user space gets every RPCIT. */
 TEST_F(zpci_resources, not_registered)
 {
 	struct zpci_vm *m = &self->m;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of an RPCIT that gives way to signals
+ * Test of an RPCIT that is interrupted by signals
  *
- * A signal becomes pending while the RPCIT waits for a page (userfaultfd), and
- * stays so: it is blocked everywhere but in KVM_RUN. Each KVM_RUN then does a
- * part of the refresh, at least some, and returns EINTR. The next one continues,
- * and the test can change function, table and memory in the middle of an RPCIT.
+ * A signal becomes pending while the RPCIT waits for a page (userfaultfd). It
+ * stays pending, because it is blocked outside KVM_RUN. Each KVM_RUN refreshes
+ * a part and returns EINTR. The next one continues. The test changes function,
+ * table and memory in between.
  *
- * KVM does not enter the guest with a signal pending. When nothing of an RPCIT
- * is left to do before that, the test takes the signal away.
+ * KVM does not enter the guest while a signal is pending. When the RPCIT is
+ * complete the test takes the signal away.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -31,23 +31,23 @@
 #include "zpci_slot.h"
 #include "zpci_vm.h"
 
-/* The range: segments of which each has some pages */
+/* The range: segments with some pages each */
 #define SEGMENTS	6
 #define PAGES		4
 
-/* Exits that do not get the RPCIT on: a host interruption comes first. */
+/* Exits without progress: a host interruption comes first. */
 #define MANY		1000
 
 #define CC_ERR		1
 #define ST_NO_RESOURCES	16
 
-/* Length of RPCIT, and the registers that the guest's code uses for R2 */
+/* Length of RPCIT, and the registers of its second operand */
 #define RPCIT_ILEN	4
 #define RPCIT_R2	4
 
 static u8 reference[NVME_IDENTIFY_SIZE];
 
-/* Who sends the signal to whom, when a page is missing */
+/* Sender and receiver of the signal */
 struct source {
 	pthread_t sender;
 	pthread_t runner;
@@ -64,7 +64,7 @@ FIXTURE(zpci_signal) {
 	struct source source;
 };
 
-/* Send the signal when the first RPCIT comes upon the page that is missing */
+/* Send the signal when the first RPCIT faults on the missing page. */
 static void *send_signal(void *arg)
 {
 	struct source *source = arg;
@@ -137,7 +137,7 @@ FIXTURE_SETUP(zpci_signal)
 		zpci_guest_map(&m->guest, iova, ZPCI_GUEST_PAGE(16 + i * PAGES),
 			       PAGES * PAGE_SIZE, 0);
 	}
-	/* In the first segment, but not where a peer's RPCIT comes by */
+	/* In the first segment, at a page that no RPCIT of a peer touches */
 	self->source.page = (uintptr_t)zpci_guest_hva(&m->guest,
 						      ZPCI_GUEST_PAGE(17));
 	prepare_signal(&self->source, m->guest.vcpu);
@@ -163,8 +163,8 @@ FIXTURE_TEARDOWN(zpci_signal)
 }
 
 /*
- * KVM_RUN until the RPCIT has given way once more, or is done, or is for user
- * space. Returns what the last one said.
+ * Run until the RPCIT is interrupted once more, is complete, or exits to user
+ * space. Return the result of the last KVM_RUN.
  */
 static int step(struct zpci_vm *m, struct zpci_rpcit *r)
 {
@@ -180,7 +180,7 @@ static int step(struct zpci_vm *m, struct zpci_rpcit *r)
 	return -ETIME;
 }
 
-/* Until it is done */
+/* Run until it is complete. */
 static int step_to_end(struct zpci_vm *m, struct zpci_rpcit *r)
 {
 	int i, err = -EINTR;
@@ -198,7 +198,7 @@ static const char *arrives(struct zpci_vm *m, u64 iova, u64 gpa)
 	return zpci_vm_identify(m, iova, hva, reference);
 }
 
-/* The whole range is mapped. */
+/* Check that the whole range is mapped. */
 static const char *all_arrive(struct zpci_vm *m, u64 iova)
 {
 	const char *wrong = NULL;
@@ -210,7 +210,7 @@ static const char *all_arrive(struct zpci_vm *m, u64 iova)
 	return wrong;
 }
 
-/* Each KVM_RUN gets on, and what was done is not done again. */
+/* Each KVM_RUN makes progress. Nothing is done twice. */
 TEST_F(zpci_signal, carried_on)
 {
 	struct kvm_s390_zpci_ioat_stats before, after;
@@ -245,7 +245,7 @@ TEST_F(zpci_signal, carried_on)
 	ASSERT_WORKS(all_arrive(m, self->iova));
 }
 
-/* KVM_RUN that is told to end at once does so, and nothing is lost by it. */
+/* KVM_RUN with immediate_exit returns at once. Nothing is lost. */
 TEST_F(zpci_signal, immediate_exit)
 {
 	struct zpci_vm *m = &self->m;
@@ -269,7 +269,7 @@ TEST_F(zpci_signal, immediate_exit)
 	ASSERT_WORKS(all_arrive(m, self->iova));
 }
 
-/* The table changes behind and before the place where the refresh stands. */
+/* The table changes before and after the position of the refresh. */
 TEST_F(zpci_signal, table_changes)
 {
 	struct zpci_vm *m = &self->m;
@@ -278,13 +278,15 @@ TEST_F(zpci_signal, table_changes)
 
 	ASSERT_EQ(-EINTR, step(m, &r));
 	EXPECT_EQ(self->queues + PAGES, zpci_vm_stats(m).pinned);
-	/* Behind: takes an RPCIT of its own, which does not disturb this one. */
+	/*
+	 * Before: needs an RPCIT of its own, which does not disturb this one.
+	 */
 	zpci_guest_map(&self->peer, self->iova, ZPCI_GUEST_PAGE(80), PAGE_SIZE,
 		       0);
 	r = zpci_guest_rpcit(&self->peer, self->iova, PAGE_SIZE);
 	EXPECT_EQ(0, r.cc);
 	EXPECT_EQ(0, r.exits);
-	/* Before: is found. */
+	/* After: the refresh finds it. */
 	zpci_guest_map(&self->peer, last, ZPCI_GUEST_PAGE(81), PAGE_SIZE, 0);
 	zpci_guest_unmap(&self->peer, last + PAGE_SIZE, PAGE_SIZE);
 	ASSERT_EQ(0, step_to_end(m, &r));
@@ -297,10 +299,7 @@ TEST_F(zpci_signal, table_changes)
 		  nvme_identify_ctrl(&m->nvme, last + PAGE_SIZE, 0));
 }
 
-/*
- * What is left of an RPCIT is not for KVM to do if user space has other plans:
- * then the guest executes what it finds.
- */
+/* User space changes the operands: the guest executes the new RPCIT. */
 TEST_F(zpci_signal, other_operands)
 {
 	struct zpci_vm *m = &self->m;
@@ -323,7 +322,7 @@ TEST_F(zpci_signal, other_operands)
 	}
 }
 
-/* User space has done it itself: the guest goes on behind the instruction. */
+/* User space completes it: the guest continues after the instruction. */
 TEST_F(zpci_signal, done_by_user_space)
 {
 	struct zpci_vm *m = &self->m;
@@ -343,7 +342,7 @@ TEST_F(zpci_signal, done_by_user_space)
 	EXPECT_EQ(rpcits, zpci_vm_stats(m).rpcits);
 }
 
-/* The table is registered anew: the guest refreshes all of it. */
+/* Register the table again: the guest refreshes all of it. */
 TEST_F(zpci_signal, registered_anew)
 {
 	struct zpci_vm *m = &self->m;
@@ -362,7 +361,7 @@ TEST_F(zpci_signal, registered_anew)
 	}
 }
 
-/* A limit that is reached later on: the guest is told, and can go on. */
+/* A limit is hit later on: the guest gets the status and can continue. */
 TEST_F(zpci_signal, no_resources)
 {
 	struct rlimit none = { .rlim_max = RLIM_INFINITY }, old;
@@ -371,7 +370,7 @@ TEST_F(zpci_signal, no_resources)
 
 	ASSERT_EQ(0, getrlimit(RLIMIT_MEMLOCK, &old));
 	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
-	/* The limit is that of who registers. */
+	/* The limit is that of the process at registration. */
 	ASSERT_EQ(0, zpci_vm_deregister(m));
 	ASSERT_EQ(0, zpci_vm_register(m));
 	ASSERT_EQ(-EINTR, step(m, &r));
@@ -391,8 +390,8 @@ TEST_F(zpci_signal, no_resources)
 }
 
 /*
- * Ends that are for user space: it gets the instruction as it would have got it
- * without a signal, and the guest goes on with what user space says.
+ * Cases for user space: it gets the instruction as without a signal, and the
+ * guest continues with its answer.
  */
 static void is_for_user_space(struct __test_metadata *_metadata,
 			      struct zpci_vm *m, u64 iova)
@@ -423,7 +422,7 @@ static void is_for_user_space(struct __test_metadata *_metadata,
 	EXPECT_EQ(1, r.exits);
 }
 
-/* An entry further on is malformed, or becomes so in time. */
+/* A later entry is malformed, or becomes malformed. */
 TEST_F(zpci_signal, user_malformed)
 {
 	u64 last = self->iova + (SEGMENTS - 1) * IOAT_FRAME_1M;
@@ -441,7 +440,7 @@ TEST_F(zpci_signal, user_malformed)
 	}
 }
 
-/* Memory that the table leads to is removed. */
+/* Memory that the table maps is deleted. */
 TEST_F(zpci_signal, user_memory)
 {
 	u64 last = self->iova + (SEGMENTS - 1) * IOAT_FRAME_1M;
@@ -463,7 +462,7 @@ TEST_F(zpci_signal, user_memory)
 		  zpci_vm_stats(m).pinned);
 }
 
-/* The function loses its address space, and with it the table. */
+/* The function is detached and loses its table. */
 TEST_F(zpci_signal, user_gone)
 {
 	struct zpci_vm *m = &self->m;
@@ -478,14 +477,14 @@ TEST_F(zpci_signal, user_gone)
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
 }
 
-/* The function gets into the error state, and the host's RPCIT fails. */
+/* The function is in error state, and the host's RPCIT fails. */
 TEST_F(zpci_signal, user_host)
 {
 	struct zpci_vm *m = &self->m;
 	struct zpci_rpcit r;
 
 	ASSERT_EQ(0, zpci_guest_rpcit(&self->peer, self->iova, PAGE_SIZE).cc);
-	/* What is taken away in the last segment needs a host refresh. */
+	/* Unmapping in the last segment needs a host refresh. */
 	ASSERT_EQ(0, zpci_guest_rpcit(&self->peer, self->iova +
 				      (SEGMENTS - 1) * IOAT_FRAME_1M,
 				      PAGE_SIZE).cc);
@@ -499,7 +498,7 @@ TEST_F(zpci_signal, user_host)
 	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
 }
 
-/* The table is deregistered: KVM has nothing more to do with it. */
+/* The table is deregistered: KVM can't complete the RPCIT. */
 TEST_F(zpci_signal, user_deregistered)
 {
 	struct zpci_vm *m = &self->m;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of several vCPUs that refresh and change tables
+ * Test of several vCPUs that change and refresh tables
  *
- * Side by side, one against the other, and while others tear down what they
- * work on. What is random follows from a seed that is printed; ZPCI_SEED in the
- * environment repeats it, as far as threads can be repeated.
+ * They work side by side, on the same tables, and while other threads tear
+ * down. Random choices depend on a seed, which is printed. ZPCI_SEED in the
+ * environment repeats it as far as threads allow.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -30,8 +30,8 @@
 static u8 reference[NVME_IDENTIFY_SIZE];
 
 /*
- * Two frames whose addresses differ in all bytes but those that are zero, in
- * memory slots of their own. The library knows addresses of up to 44 bits.
+ * Two frames whose addresses differ in all nonzero bytes, in slots of their
+ * own. The library supports addresses of up to 44 bits.
  */
 #define FLIP_SLOT	10
 static const u64 flip_slots[] = { 0x05555500000UL, 0x0aaaaa00000UL };
@@ -59,7 +59,7 @@ FIXTURE_SETUP(zpci_smp)
 		self->cpu[i] = &self->peers[i - 1];
 		zpci_guest_add_vcpu(&m->guest, self->cpu[i]);
 	}
-	/* Page tables for all of them, so that none has to be made later */
+	/* Create all page tables now. */
 	for (i = 0; i < 2 * NR_VCPUS; i++)
 		zpci_guest_unmap(&m->guest, self->iova + i * IOAT_FRAME_1M,
 				 PAGE_SIZE);
@@ -81,7 +81,7 @@ FIXTURE_TEARDOWN(zpci_smp)
 	zpci_vm_destroy(&self->m);
 }
 
-/* Pages of the guest's DMA memory that a storm of vCPU @i may map */
+/* Return the pages of guest memory that a storm of vCPU @i may map. */
 static u64 frames_of(int i)
 {
 	return ZPCI_GUEST_PAGE(64 + 64 * i);
@@ -95,7 +95,7 @@ static void fill_free_pages(struct zpci_vm *m)
 			99);
 }
 
-/* The function has not written to DMA memory, the queues apart. */
+/* Check that the function has written to the queues only. */
 static const char *free_pages_intact(struct zpci_vm *m)
 {
 	u64 *word = zpci_guest_hva(&m->guest, ZPCI_GUEST_PAGE(ZPCI_PAGE_FREE));
@@ -118,7 +118,7 @@ static struct zpci_rpcit refresh_all(struct zpci_vm *m)
 	return zpci_guest_rpcit(&m->guest, m->pba, m->pal + 1 - m->pba);
 }
 
-/* No page of the guest but @pages has changed since the snapshot. */
+/* Check that only @pages have changed since the snapshot. */
 static const char *no_stray_write(struct zpci_vm *m, const u64 *pages, int nr)
 {
 	static char text[80];
@@ -130,7 +130,7 @@ static const char *no_stray_write(struct zpci_vm *m, const u64 *pages, int nr)
 	return text;
 }
 
-/* The controller writes to @iova, which must be @gpa, and nowhere else. */
+/* Let the controller write to @iova. Check that only @gpa changes. */
 static const char *arrives(struct zpci_vm *m, u64 iova, u64 gpa)
 {
 	void *hva = zpci_guest_hva(&m->guest, gpa);
@@ -145,9 +145,8 @@ static const char *arrives(struct zpci_vm *m, u64 iova, u64 gpa)
 }
 
 /*
- * Each vCPU has a range of its own. All of them at once, they leave behind what
- * one after the other would leave behind: the same as one vCPU that refreshes
- * everything afterwards finds.
+ * Each vCPU has its own range. The result must be that of one vCPU that
+ * refreshes everything afterwards.
  */
 TEST_F_TIMEOUT(zpci_smp, ranges_side_by_side, ZPCI_TIMEOUT)
 {
@@ -206,8 +205,8 @@ TEST_F_TIMEOUT(zpci_smp, ranges_side_by_side, ZPCI_TIMEOUT)
 }
 
 /*
- * One range and all vCPUs, one of which changes an entry between two values all
- * the time. The function sees one or the other, and the latest in the end.
+ * All vCPUs work on one range. One of them changes an entry between two values.
+ * The function reaches one of them, and the latest one in the end.
  */
 TEST_F_TIMEOUT(zpci_smp, one_of_two_values, ZPCI_TIMEOUT)
 {
@@ -236,11 +235,11 @@ TEST_F_TIMEOUT(zpci_smp, one_of_two_values, ZPCI_TIMEOUT)
 	fill_free_pages(m);
 
 	for (i = 0; i < NR_VCPUS; i++) {
-		/* The last one only refreshes, and the one before only changes. */
+		/* The last vCPU only refreshes, the one before only changes. */
 		storm.flags = i == NR_VCPUS - 1 ? STORM_WHOLE :
 			      i == NR_VCPUS - 2 ? STORM_FLIP :
 			      i == 0 ? STORM_FLIP | STORM_WHOLE : STORM_WHOLE;
-		/* Two that change the entry both make it this or that. */
+		/* Two vCPUs change the entry. */
 		storm.seed = zpci_seed() + i;
 		zpci_storm_start(&self->threads[i], self->cpu[i], &storm);
 	}
@@ -267,7 +266,7 @@ TEST_F_TIMEOUT(zpci_smp, one_of_two_values, ZPCI_TIMEOUT)
 	TH_LOG("data arrived %lu times in one page, %lu times in the other",
 	       seen[0], seen[1]);
 
-	/* All that change it end with the second value. */
+	/* All of them end with the second value. */
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE).cc);
 	memset(page[0], 0x55, PAGE_SIZE);
 	memset(page[1], 0x55, PAGE_SIZE);
@@ -280,7 +279,7 @@ TEST_F_TIMEOUT(zpci_smp, one_of_two_values, ZPCI_TIMEOUT)
 	after = zpci_vm_stats(m);
 	EXPECT_EQ(before.mapped, after.mapped);
 
-	/* Not a byte went anywhere else. */
+	/* No other byte was written. */
 	ASSERT_WORKS(free_pages_intact(m));
 	memset(page[1], 0x55, PAGE_SIZE);
 	for (i = 0; i < 2; i++) {
@@ -296,8 +295,8 @@ TEST_F_TIMEOUT(zpci_smp, one_of_two_values, ZPCI_TIMEOUT)
 }
 
 /*
- * One vCPU has its tables in all states of disorder, the others refresh. What
- * is malformed goes to user space, and the frames are those that were allowed.
+ * One vCPU writes invalid tables, the others refresh. Malformed ranges go to
+ * user space. Only allowed frames are mapped.
  */
 TEST_F_TIMEOUT(zpci_smp, tables_in_disorder, ZPCI_TIMEOUT)
 {
@@ -331,7 +330,7 @@ TEST_F_TIMEOUT(zpci_smp, tables_in_disorder, ZPCI_TIMEOUT)
 	EXPECT_NE(0, exits);
 	EXPECT_EQ(exits, zpci_vm_stats(m).rpcits_user);
 
-	/* In order again, everything is as if nothing had been. */
+	/* After repair everything works. */
 	ASSERT_EQ(0, refresh_all(m).exits);
 	before = zpci_vm_stats(m);
 	ASSERT_EQ(0, refresh_all(m).cc);
@@ -351,8 +350,8 @@ TEST_F_TIMEOUT(zpci_smp, tables_in_disorder, ZPCI_TIMEOUT)
 }
 
 /*
- * A table is deregistered, or taken away with the address space, under the hands
- * of vCPUs: that is no error of the function.
+ * The table is deregistered or detached while vCPUs refresh. The function must
+ * not get an error.
  */
 TEST_F_TIMEOUT(zpci_smp, withdrawn_table, ZPCI_TIMEOUT)
 {
@@ -368,7 +367,7 @@ TEST_F_TIMEOUT(zpci_smp, withdrawn_table, ZPCI_TIMEOUT)
 	int i, n;
 
 	for (i = 0; i < NR_VCPUS; i++) {
-		/* Something changes, so that there is something to refresh. */
+		/* Change something, so that there is something to refresh. */
 		storm.flags = i & 1 ? STORM_WHOLE : STORM_WHOLE | STORM_FLIP;
 		storm.iova = self->iova + i / 2 * IOAT_FRAME_1M;
 		zpci_storm_start(&self->threads[i], self->cpu[i], &storm);
@@ -395,8 +394,8 @@ TEST_F_TIMEOUT(zpci_smp, withdrawn_table, ZPCI_TIMEOUT)
 }
 
 /*
- * All that can be done to the function, its table and its VM, from several
- * threads, while vCPUs refresh and change tables
+ * Several threads change the function, its table and its VM, while vCPUs change
+ * and refresh tables.
  */
 FIXTURE(zpci_chaos) {
 	struct zpci_pins before;

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Soak: random guests, random faults, random teardown, round after round
+ * Soak test: random guests, faults and teardown
  *
- * A round is a process of its own, with a VM and the function. In a quiet round
- * one thread does one thing after the other, and the kernel's idea of what the
- * guest has mapped is compared with that of this program again and again. In a
- * wild round two vCPUs execute RPCIT while one thread changes the tables, one
- * sends signals, and one does to the function, the VM and the limits whatever
- * it may. Each ends with a comparison and with DMA, and then all parts go in
- * random order; or the process is killed in the midst of it. After each round
- * nothing may be pinned, and the kernel must not have complained.
+ * A round is a process with a VM and the function. In a quiet round one thread
+ * acts, and the kernel's state is compared with that of this program after each
+ * step. In a wild round two vCPUs execute RPCIT while one thread changes the
+ * tables, one sends signals, and one changes the function, the VM and the
+ * limits. A round ends with a comparison, DMA and teardown in random order, or
+ * with a kill. After each round nothing may be pinned, and the kernel must not
+ * have complained.
  *
- * What each thread chooses to do follows from the seed and the number of the
- * round. How the threads meet does not, so that a failure of a wild round may
- * take several runs to come again.
+ * The choices of each thread follow from the seed and the number of the round.
+ * The timing of the threads does not: a failure of a wild round may take
+ * several runs to occur again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -44,15 +43,15 @@
 #include "zpci_vm.h"
 
 #define SEGMENTS	6
-/* Page table entries of the first segment that the queues have for themselves */
+/* Page table entries of the first segment that only the queues use */
 #define QUEUE_PX	254
 #define MEM_PAGES	(ZPCI_GUEST_MEM_SIZE / IOAT_FRAME_4K)
 #define MEM_SLOT	2
 
 #define QUIET_STEPS	120
-#define WILD_STEPS	80	/* of the operator; the others go on meanwhile */
+#define WILD_STEPS	80	/* of the operator; the others continue meanwhile */
 
-/* Seconds: no round takes so long unless something hangs */
+/* Seconds: a longer round hangs */
 #define ROUND_LIMIT	300
 
 #define CC_ERR		1
@@ -64,7 +63,7 @@ static const char * const names[THREADS] = {
 	"operator", "vCPU 0", "vCPU 1", "editor", "signaller",
 };
 
-/* Ways in which what was mapped comes to its end */
+/* Ways in which mappings end */
 enum end {
 	END_DEREGISTER, END_ZPCI, END_FUNCTION, END_RESET, END_DETACH, END_SLOT,
 	END_VM, END_KILL, ENDS,
@@ -78,7 +77,7 @@ static const char * const end_names[ENDS] = {
 
 #define NOTES		12
 
-/* Something that a thread did, for the log of a round that fails */
+/* An action of a thread, for the log of a failed round */
 struct note {
 	const char *what;
 	u64 a;
@@ -121,7 +120,7 @@ static void count(u64 *counter)
 	__atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
 }
 
-/* The ways to a page table: the entry of each level, and what it should be */
+/* The path to a page table: the entry of each level and its value */
 struct segment {
 	u64 iova;
 	u64 *pages;
@@ -198,9 +197,9 @@ static void seed_thread(struct zpci_random *rnd, enum who who)
 static __thread bool armed;
 
 /*
- * Many calls meet with a fault. Not so if the thread gets signals:
- * a fault in the delivery of one kills the process. Nor if it meets with faults
- * by chance, which would be in the way of arming.
+ * Many calls get a fault, unless the thread gets signals: a fault in the
+ * delivery of a signal kills the process. Not with random faults either, which
+ * could hit the arming.
  */
 static void maybe_arm(struct zpci_random *rnd, bool other)
 {
@@ -218,9 +217,9 @@ static void disarm(void)
 	armed = false;
 }
 
-/* Section: RPCIT */
-
-/* Let one vCPU execute RPCIT. Returns whether the kernel completed it, cc 0. */
+/*
+ * Let a vCPU execute RPCIT. Return true for condition code 0 from the kernel.
+ */
 static bool rpcit(enum who who, struct zpci_guest *g, u64 start, u64 len)
 {
 	struct zpci_mailbox *mb = g->mailbox;
@@ -250,7 +249,9 @@ static bool rpcit(enum who who, struct zpci_guest *g, u64 start, u64 len)
 			break;
 		if (run->exit_reason != KVM_EXIT_S390_SIEIC || exits ||
 		    run->s390_sieic.ipa != 0xb9d3) {
-			/* A page fault of the guest's that met with a fault */
+			/*
+			 * A fault was injected into a page fault of the guest.
+			 */
 			if (!round.faults && !round.percent)
 				fail("unexpected exit of the guest: %u (%s)",
 				     run->exit_reason,
@@ -327,8 +328,6 @@ static bool rpcit_somewhere(struct zpci_random *rnd, enum who who,
 	return done;
 }
 
-/* Section: the guest's tables */
-
 static u64 random_gpa(struct zpci_random *rnd)
 {
 	return ZPCI_GUEST_PAGE(ZPCI_PAGE_FREE +
@@ -336,7 +335,7 @@ static u64 random_gpa(struct zpci_random *rnd)
 						 ZPCI_PAGE_FREE));
 }
 
-/* Part of the first segment's page table belongs to the queues. */
+/* The queues use a part of the page table of the first segment. */
 static u64 last_px(struct segment *seg)
 {
 	return seg->iova == round.segs[0].iova ? QUEUE_PX - 1 :
@@ -392,7 +391,7 @@ static void repair_all(void)
 		repair_segment(&round.segs[i]);
 }
 
-/* Something that no table may contain */
+/* Write an invalid entry. */
 static void edit_wrong(struct zpci_random *rnd, struct segment *seg)
 {
 	static const u64 bits[] = {
@@ -429,7 +428,7 @@ static void edit_wrong(struct zpci_random *rnd, struct segment *seg)
 	}
 }
 
-/* A change that leaves the tables well formed */
+/* Change the tables and keep them valid. */
 static void edit(struct zpci_random *rnd)
 {
 	struct segment *seg = &round.segs[zpci_random_below(rnd, SEGMENTS)];
@@ -463,7 +462,7 @@ static void edit(struct zpci_random *rnd)
 	}
 }
 
-/* An aperture somewhere in what function and tables reach */
+/* Choose an aperture that function and tables reach. */
 static void choose_aperture(struct zpci_random *rnd)
 {
 	u64 first = round.m.start_dma, last = round.m.end_dma;
@@ -473,7 +472,7 @@ static void choose_aperture(struct zpci_random *rnd)
 	if (last > reach)
 		last = reach;
 	size = 64 * IOAT_FRAME_1M;
-	/* Some are small, some as large as can be. */
+	/* Some are small, some as large as possible. */
 	if (a & 1)
 		size = (last - first) >> (b % 16);
 	if (size < 8 * IOAT_FRAME_1M)
@@ -485,7 +484,7 @@ static void choose_aperture(struct zpci_random *rnd)
 	round.t.pal -= (b >> 8) % 256 * IOAT_FRAME_4K + 1;
 }
 
-/* Segments: the first two of the aperture, the others anywhere in it */
+/* Create segments: the first two of the aperture, the others anywhere in it. */
 static void make_tables(struct zpci_random *rnd)
 {
 	u64 first, size = round.t.pal - round.t.pba;
@@ -502,7 +501,7 @@ static void make_tables(struct zpci_random *rnd)
 				    -IOAT_FRAME_1M;
 		if (seg->iova < round.t.pba)
 			seg->iova = first;
-		/* Two of them may be the same one, which does no harm. */
+		/* Two of them may be equal, which does no harm. */
 		seg->pages = zpci_tables_page(&round.t, seg->iova);
 		for (level = 0; level <= round.t.top; level++) {
 			seg->entry[level] = zpci_tables_entry(&round.t,
@@ -515,8 +514,6 @@ static void make_tables(struct zpci_random *rnd)
 		seg->pages[QUEUE_PX + px] = ZPCI_GUEST_PAGE(ZPCI_PAGE_ASQ + px);
 }
 
-/* Section: what the operator does */
-
 static bool listed(const int *allowed, int err)
 {
 	for (; *allowed; allowed++) {
@@ -526,7 +523,7 @@ static bool listed(const int *allowed, int err)
 	return false;
 }
 
-/* An operation has failed or not; undocumented errors end the round. */
+/* Record the result of an operation. An undocumented error ends the round. */
 static int did(const char *what, u64 a, u64 b, int err, const int *allowed)
 {
 	disarm();
@@ -536,7 +533,7 @@ static int did(const char *what, u64 a, u64 b, int err, const int *allowed)
 	return err;
 }
 
-/* Add up the counters of all bindings; bind_function() begins anew. */
+/* Add up the counters of all bindings. bind_function() resets them. */
 static void account(void)
 {
 	struct kvm_s390_zpci_ioat_stats s;
@@ -608,8 +605,8 @@ static int bind_function(void)
 }
 
 /*
- * A function that can't be reset, because it can't be given its table again, is
- * of no use to anyone until it is discovered anew.
+ * A function whose reset fails, because its table can't be registered again,
+ * must be discovered again: no reset may fail.
  */
 static void refreshes_work(void)
 {
@@ -645,7 +642,7 @@ static void read_stats(void)
 	did("stats", 0, 0, zpci_vm_get_stats(&round.m, &s), allowed);
 }
 
-/* Remove the slot with the frames, have it read-only, or as it should be. */
+/* Delete the slot of the frames, make it read-only, or restore it. */
 static void set_slot(u64 size, u32 flags)
 {
 	struct userspace_mem_region *slot;
@@ -697,7 +694,7 @@ static void reopen_function(const char *mode)
 	round.t.pal = pal;
 }
 
-/* Undo what stands in the way of a registered table, or most of it. */
+/* Undo most of what prevents a registered table. */
 static void bring_up(void)
 {
 	struct kvm_s390_zpci_ioat_stats s;
@@ -705,7 +702,7 @@ static void bring_up(void)
 	if (zpci_mode_is_cdev(round.m.mode))
 		did("attach", 0, 0, zpci_function_attach(round.m.device), NULL);
 	bind_function();
-	/* A table may be registered for a function that lost its domain. */
+	/* A table may be registered although the function lost its domain. */
 	if (register_table() == EEXIST &&
 	    !zpci_vm_get_stats(&round.m, &s) &&
 	    s.user_gone != shared->last.user_gone) {
@@ -737,7 +734,7 @@ static void operate(struct zpci_random *rnd)
 	u64 a = zpci_random(rnd), b = zpci_random(rnd);
 	u64 kind = zpci_random_below(rnd, 40);
 
-	/* Those that call what must not fail come last. */
+	/* The kinds whose calls must not fail are last. */
 	if (kind < 28)
 		maybe_arm(rnd, false);
 	switch (kind) {
@@ -817,8 +814,6 @@ static void operate(struct zpci_random *rnd)
 	disarm();
 }
 
-/* Section: comparisons */
-
 static void compare(void)
 {
 	u64 want = zpci_tables_count(&round.t);
@@ -839,7 +834,7 @@ static void compare(void)
 		     s.rpcits_user);
 }
 
-/* Nothing is pinned or charged in this process. */
+/* Check that nothing is pinned or charged in this process. */
 static void compare_with_beginning(const char *when)
 {
 	struct zpci_pins now = zpci_pins_now();
@@ -853,7 +848,7 @@ static void compare_with_beginning(const char *when)
 		     (long)(now.pinned_kb - round.before.pinned_kb));
 }
 
-/* Everything as it should be, whatever has been done; no faults any more */
+/* Restore everything and stop injecting faults. */
 static void calm_down(void)
 {
 	if (can_inject)
@@ -867,7 +862,7 @@ static void calm_down(void)
 	repair_all();
 }
 
-/* Start anew: the function is reset, the table registered. */
+/* Start again: reset the function and register the table. */
 static void set_up_again(void)
 {
 	struct zpci_vm *m = &round.m;
@@ -892,7 +887,7 @@ static void set_up_again(void)
 	compare();
 }
 
-/* One Identify to @iova; the data must be in the right frame or nowhere. */
+/* Do DMA to @iova. The data must arrive in the right frame or nowhere. */
 static void dma(u64 iova, bool *in_error)
 {
 	u64 entry = zpci_tables_lookup(&round.t, iova);
@@ -904,7 +899,7 @@ static void dma(u64 iova, bool *in_error)
 	if (iova < round.t.pba || iova > round.t.pal)
 		entry = IOAT_PTE_INVALID;
 	good = !(entry & (IOAT_PTE_INVALID | IOAT_PROTECTED));
-	/* Not over the queues */
+	/* Don't overwrite the queues. */
 	if (good && gpa < ZPCI_GUEST_PAGE(ZPCI_PAGE_FREE))
 		return;
 	if (good)
@@ -917,7 +912,7 @@ static void dma(u64 iova, bool *in_error)
 	if (stray != ~0UL)
 		fail("DMA to 0x%lx, which is 0x%lx, has changed 0x%lx", iova,
 		     entry, stray);
-	/* What is beyond the aperture's end, QEMU drops and says nothing. */
+	/* QEMU silently drops DMA beyond the aperture. */
 	if (!good && iova > round.t.pal && !ret)
 		return;
 	if (good && ret)
@@ -961,12 +956,10 @@ static void do_dma(struct zpci_random *rnd)
 		if (!in_error)
 			dma(iova, &in_error);
 	}
-	/* The next to open a function in error state has to revive it. */
+	/* Otherwise the next open has to revive the function. */
 	if (in_error && zpci_random_chance(rnd, 80) && recover())
 		fail("the function does not recover");
 }
-
-/* Section: rounds */
 
 static void drop_ipc_lock(void)
 {
@@ -1001,7 +994,7 @@ static void begin(struct zpci_random *rnd)
 
 	round.limited = zpci_random_chance(rnd, 30);
 	round.t.top = zpci_random_below(rnd, 4);
-	/* Seen from outside, what belongs to the guest is but memory. */
+	/* The tables of the guest are plain memory. */
 	set_limit(~0UL);
 	zpci_vm_create(&round.m, mode);
 	add_vcpu();
@@ -1017,7 +1010,9 @@ static void begin(struct zpci_random *rnd)
 		drop_ipc_lock();
 	if (bind_function() || register_table())
 		fail("the table can't be registered");
-	/* Both vCPUs have met with their page faults before there are others. */
+	/*
+	 * Both vCPUs take their first page faults before other threads start.
+	 */
 	rpcit(VCPU_0, &round.m.guest, round.t.pba, IOAT_FRAME_4K);
 	rpcit(VCPU_1, &round.second, round.t.pba, IOAT_FRAME_4K);
 	round.faults = can_inject && faults;
@@ -1026,7 +1021,7 @@ static void begin(struct zpci_random *rnd)
 	     0);
 }
 
-/* One thread, so that what is to be expected is known all the time */
+/* One thread acts, so that the expected state is known. */
 static void quiet_round(struct zpci_random *rnd)
 {
 	struct segment *seg;
@@ -1075,7 +1070,7 @@ static void *vcpu_thread(void *data)
 	while (!READ_ONCE(round.stop) && !READ_ONCE(round.lost)) {
 		u64 pause = zpci_random_below(&rnd, 4000);
 
-		/* What the kernel has no part in shall not take all the time. */
+		/* Limit the time that is spent outside the kernel. */
 		if (!rpcit_somewhere(&rnd, who, g))
 			usleep(pause);
 	}
@@ -1154,7 +1149,7 @@ static void wild_round(struct zpci_random *rnd)
 		}
 		operate(rnd);
 	}
-	/* Threads that have come to their end can still be signalled. */
+	/* A finished thread can still be signalled. */
 	round.stop = true;
 	pthread_join(round.thread[SIGNALLER], NULL);
 	pthread_join(round.thread[EDITOR], NULL);
@@ -1162,7 +1157,7 @@ static void wild_round(struct zpci_random *rnd)
 	pthread_join(round.thread[VCPU_1], NULL);
 }
 
-/* The parts go in random order. */
+/* Close the parts in random order. */
 static void end(struct zpci_random *rnd)
 {
 	static const enum end parts[] = { END_ZPCI, END_FUNCTION, END_VM };
@@ -1206,7 +1201,10 @@ static void do_round(void)
 		wild_round(&rnd);
 	calm_down();
 	if (!round.lost) {
-		/* As it is: not registered, in error, or like the table. */
+		/*
+		 * The current state: not registered, in error, or like the
+		 * table
+		 */
 		if (rpcit_all())
 			compare();
 		set_up_again();
@@ -1214,8 +1212,6 @@ static void do_round(void)
 	}
 	end(&rnd);
 }
-
-/* Section: supervision */
 
 static int open_kmsg(void)
 {
@@ -1225,7 +1221,7 @@ static int open_kmsg(void)
 	return fd;
 }
 
-/* Has the kernel said anything that it should not have to say? */
+/* Check for unexpected kernel messages. */
 static bool kernel_complained(int fd)
 {
 	static const char * const words[] = {
@@ -1247,7 +1243,7 @@ static bool kernel_complained(int fd)
 			return found;
 		line[len] = '\0';
 		text = strchr(line, ';');
-		/* Races of the base kernel's are judged where the log is. */
+		/* Data races of the base kernel are judged from the log. */
 		if (!text || strstr(text, "BUG: KCSAN"))
 			continue;
 		for (i = 0; i < ARRAY_SIZE(words) && !found; i++) {
@@ -1259,7 +1255,7 @@ static bool kernel_complained(int fd)
 	}
 }
 
-/* A process that was killed gives things back after it is gone. */
+/* A killed process releases its memory late. */
 static bool all_given_back(u64 before)
 {
 	u64 now = 0;
@@ -1302,7 +1298,7 @@ static bool run_round(u64 before, int kmsg)
 	if (can_inject) {
 		zpci_fault_random(0);
 		zpci_fault_refresh(1, 0, ENOMEM);
-		/* The host's RPCITs are counted by the kernel's device. */
+		/* The kernel's device counts the RPCITs of the host. */
 		for (kind = 0; kind < ZPCI_FAULT_REFRESH; kind++)
 			shared->faults[kind] += zpci_fault_counted(kind);
 	}
@@ -1364,7 +1360,7 @@ static void show_counters(void)
 	show("comparisons with the guest's table", shared->comparisons);
 	show("DMA transfers checked", shared->dmas);
 	show("pages pinned in the system now", zpci_pins_now().system);
-	/* Of all actions, in order, with their results: equal if runs are. */
+	/* A digest of all actions and results */
 	for (i = 0; i < THREADS; i++)
 		digest = digest * 31 + shared->digest[i];
 	printf("# counter digest = %016lx\n", digest);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of the counters: do they say what happened, and do they all say the same?
+ * Test of the counters
  *
- * There are three places to look: the attribute of the zPCI device, KVM's binary
- * statistics of the virtual machine and of its CPU, and the function's file in
- * debugfs.
+ * There are three sources: the attribute of the zPCI device, the binary
+ * statistics of the VM and of its vCPU, and the file of the function in
+ * debugfs. All must show what happened.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ FIXTURE_TEARDOWN(zpci_stats)
 	zpci_vm_destroy(&self->m);
 }
 
-/* A counter of the virtual CPU */
+/* Read a counter of the vCPU. */
 static u64 vcpu_stat(int fd, const char *name)
 {
 	struct kvm_stats_header header;
@@ -61,7 +61,7 @@ static u64 vcpu_stat(int fd, const char *name)
 	return value;
 }
 
-/* The function's file in debugfs */
+/* Open the file of the function in debugfs. */
 static FILE *debugfs_open(void)
 {
 	char path[128];
@@ -71,7 +71,7 @@ static FILE *debugfs_open(void)
 	return fopen(path, "r");
 }
 
-/* A counter of it; -1 if it is not there */
+/* Read a counter of the file. Return -1 if there is none. */
 static s64 debugfs_stat(const char *name)
 {
 	char line[256], *colon;
@@ -92,7 +92,7 @@ static s64 debugfs_stat(const char *name)
 	return value;
 }
 
-/* The RPCITs that all know of */
+/* Compare the RPCITs of all sources. */
 static void expect_rpcits(struct __test_metadata *_metadata,
 			  struct zpci_vm *m, int vcpu_fd, u64 kernel, u64 user,
 			  u64 nores)
@@ -112,7 +112,7 @@ static void expect_rpcits(struct __test_metadata *_metadata,
 #define EXPECT_RPCITS(...) \
 	expect_rpcits(_metadata, &self->m, self->vcpu_fd, __VA_ARGS__)
 
-/* The frames that all know of */
+/* Compare the frames of all sources. */
 static void expect_frames(struct __test_metadata *_metadata,
 			  struct zpci_vm *m, u64 now, u64 peak)
 {
@@ -153,7 +153,7 @@ TEST_F(zpci_stats, pages)
 	/* A page table and a segment table */
 	EXPECT_EQ(2, zpci_vm_stats(m).tables);
 
-	/* The counters go on; what is no more is not there */
+	/* Counters keep their values. Nothing is pinned any more. */
 	ASSERT_EQ(0, zpci_vm_deregister(m));
 	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
 	EXPECT_EQ(5, zpci_vm_stats(m).pinned_peak);
@@ -162,14 +162,14 @@ TEST_F(zpci_stats, pages)
 	EXPECT_EQ(-1, debugfs_stat("Frames pinned now"));
 }
 
-/* Each reason to refuse is counted as what it is */
+/* Each reason to pass on an RPCIT has its counter. */
 TEST_F(zpci_stats, refusals)
 {
 	struct kvm_s390_zpci_ioat_stats s;
 	struct zpci_vm *m = &self->m;
 	u64 iova = m->pba;
 
-	/* Outside of the aperture: known to KVM, not to the shadow */
+	/* Outside the aperture: KVM counts it, the shadow does not. */
 	EXPECT_EQ(1, zpci_guest_rpcit(&m->guest, m->pal + PAGE_SIZE,
 				      PAGE_SIZE).exits);
 	EXPECT_EQ(1, zpci_vm_stats(m).user_range);
@@ -187,7 +187,7 @@ TEST_F(zpci_stats, refusals)
 	EXPECT_EQ(1, zpci_vm_stats(m).user_memory);
 	EXPECT_EQ(1, debugfs_stat("Refused, no such memory"));
 
-	/* And one that is carried out */
+	/* An RPCIT that the kernel completes */
 	zpci_guest_unmap(&m->guest, iova, PAGE_SIZE);
 	EXPECT_EQ(0, zpci_guest_rpcit(&m->guest, iova, PAGE_SIZE).exits);
 	EXPECT_RPCITS(1, 3, 0);
@@ -196,7 +196,7 @@ TEST_F(zpci_stats, refusals)
 	EXPECT_EQ(0, s.user_gone);
 	EXPECT_EQ(3, debugfs_stat("Guest refreshes"));
 
-	/* Another handle is no affair of this function */
+	/* An RPCIT for another handle does not count. */
 	EXPECT_EQ(1, zpci_guest_rpcit_fh(&m->guest, ZPCI_GUEST_FH + 1, iova,
 					 PAGE_SIZE, 0).exits);
 	EXPECT_RPCITS(1, 3, 0);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of how a guest's I/O translation table comes to its end
+ * Test of the end of a guest's I/O translation table
  *
- * The parts that are involved may go in any order. In each of them nothing
- * stays pinned or charged, the function reaches no page of the guest any more,
- * and it can be used again.
+ * Parts are closed in any order. Each time nothing may stay pinned or charged,
+ * the function must not reach guest memory, and it must work again afterwards.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -27,7 +26,7 @@
 
 static u8 reference[NVME_IDENTIFY_SIZE];
 
-/* A guest that has mapped something of each kind and uses it */
+/* Let the guest map something of each kind and use it. */
 static const char *use_function(struct zpci_vm *m)
 {
 	u64 iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
@@ -54,7 +53,7 @@ static const char *use_function(struct zpci_vm *m)
 	return NULL;
 }
 
-/* What is set up for each test, and what was pinned before */
+/* The state of a test, and what was pinned before it */
 struct state {
 	struct zpci_vm m;
 	struct zpci_pins before;
@@ -70,7 +69,7 @@ static const char *begin(struct state *s, const char *mode)
 	wrong = use_function(&s->m);
 	if (wrong)
 		return wrong;
-	/* The measures that the tests rest on do show what is pinned. */
+	/* Check that the counters show what is pinned. */
 	now = zpci_pins_now();
 	if (now.system < s->before.system + PINNED)
 		return "/proc/vmstat does not tell what is pinned";
@@ -79,7 +78,7 @@ static const char *begin(struct state *s, const char *mode)
 	return NULL;
 }
 
-/* All the same, with a new VM: the function can be used again. */
+/* Use the function again with a new VM. */
 static const char *end(struct state *s, const char *mode)
 {
 	const char *wrong;
@@ -91,7 +90,9 @@ static const char *end(struct state *s, const char *mode)
 	return wrong;
 }
 
-/* The controller, which still has its queues, can't write to the guest. */
+/*
+ * Check that the controller can't write to the guest. It still has its queues.
+ */
 static const char *is_cut_off(struct zpci_vm *m)
 {
 	u64 iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
@@ -144,7 +145,7 @@ TEST_F(zpci_teardown, deregister)
 	ASSERT_WORKS(is_cut_off(&self->s.m));
 }
 
-/* Registered again, the table counts, and not what was mapped before. */
+/* After registration the table counts, not what was mapped before. */
 TEST_F(zpci_teardown, register_again)
 {
 	ASSERT_EQ(0, zpci_vm_deregister(&self->s.m));
@@ -167,25 +168,25 @@ TEST_F(zpci_teardown, close_vfio_device)
 {
 	struct kvm_s390_zpci_ioat_stats stats;
 
-	/* A group's device file is in nobody else's hands, a cdev in KVM's. */
+	/* KVM holds a cdev, but not the device file of a group. */
 	if (zpci_mode_is_cdev(variant->mode)) {
 		close(self->s.m.kvm_vfio);
 		self->s.m.kvm_vfio = -1;
 	}
 	vfio_pci_device_close(self->s.m.device);
 	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
-	/* The KVM device lives on without a function. */
+	/* The KVM device continues without a function. */
 	EXPECT_EQ(ENODEV, zpci_vm_register(&self->s.m));
 	EXPECT_EQ(ENOENT, zpci_vm_deregister(&self->s.m));
 	EXPECT_EQ(0, zpci_vm_get_stats(&self->s.m, &stats));
 	EXPECT_EQ(0, stats.pinned);
 	EXPECT_EQ(stats.mapped, stats.unmapped);
-	/* The guest goes on; its RPCITs are for user space now. */
+	/* RPCITs of the guest go to user space now. */
 	EXPECT_EQ(1, zpci_guest_rpcit(&self->s.m.guest, self->s.m.pba,
 				      PAGE_SIZE).exits);
 }
 
-/* The KVM device can be bound to the function that is opened again. */
+/* Bind the KVM device to the function that is opened again. */
 TEST_F(zpci_teardown, reopen_vfio_device)
 {
 	zpci_vm_close_function(&self->s.m);
@@ -196,7 +197,7 @@ TEST_F(zpci_teardown, reopen_vfio_device)
 	ASSERT_WORKS(use_function(&self->s.m));
 }
 
-/* The files of VM and vCPU go first; everything else holds the VM. */
+/* Close the files of VM and vCPU first. The other files hold the VM. */
 TEST_F(zpci_teardown, close_vm_first)
 {
 	struct zpci_vm *m = &self->s.m;
@@ -219,7 +220,7 @@ TEST_F(zpci_teardown, close_vm_and_kvm_device_first)
 	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 }
 
-/* The function is reset while its table is registered. */
+/* Reset the function while its table is registered. */
 TEST_F(zpci_teardown, reset)
 {
 	ASSERT_EQ(0, zpci_function_reset(self->s.m.device));
@@ -230,7 +231,7 @@ TEST_F(zpci_teardown, reset)
 	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 }
 
-/* Everything at once, without a chance to clean up */
+/* Kill the process: everything is closed at once. */
 TEST_F(zpci_teardown, killed)
 {
 	int status, ready[2];
@@ -262,7 +263,7 @@ TEST_F(zpci_teardown, killed)
 	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 }
 
-/* Group and container: the address space stays while the device is open. */
+/* Group and container: the address space stays until the device is closed. */
 FIXTURE(zpci_container) {
 	struct state s;
 };
@@ -286,7 +287,7 @@ TEST_F(zpci_container, unset)
 	EXPECT_EQ(PINNED, zpci_vm_stats(m).pinned);
 }
 
-/* Character device and iommufd: the address space can be taken away. */
+/* Cdev and iommufd: the address space can be detached. */
 FIXTURE(zpci_iommufd) {
 	struct state s;
 };
@@ -313,7 +314,7 @@ TEST_F(zpci_iommufd, detach)
 	EXPECT_EQ(1, r.exits) {
 		TH_LOG("kernel answers RPCIT without an address space");
 	}
-	/* What is left of the registration stands in nobody's way. */
+	/* The rest of the registration does no harm. */
 	EXPECT_EQ(0, zpci_vm_deregister(m));
 	EXPECT_EQ(ENODEV, zpci_vm_register(m));
 	ASSERT_EQ(0, zpci_function_attach(m->device));
@@ -324,7 +325,7 @@ TEST_F(zpci_iommufd, detach)
 	EXPECT_EQ(PINNED, zpci_vm_stats(m).pinned);
 }
 
-/* Another address space in place of the one that is in use */
+/* Replace the address space that is in use. */
 TEST_F(zpci_iommufd, replace)
 {
 	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of a page that user space has yet to provide
+ * Test of a page that user space provides late
  *
- * An RPCIT waits in a page fault (userfaultfd), for as long as user space likes.
- * Others must get on meanwhile, whoever has to wait for it must not deadlock,
- * and death must end it all.
+ * An RPCIT waits for a page fault (userfaultfd) as long as user space takes.
+ * Others must make progress, nobody may deadlock, and a kill must end it.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -71,7 +70,7 @@ static int set_slot(struct zpci_vm *m, void *memory)
 	return zpci_slot_set(&m->guest, ZPCI_SLOT, GPA, memory, SIZE, 0);
 }
 
-/* The controller writes to @iova, and the data arrives at @hva. */
+/* Let the controller write to @iova. Check the data at @hva. */
 static const char *arrives(struct zpci_vm *m, u64 iova, const void *hva)
 {
 	return zpci_vm_identify(m, iova, hva, reference);
@@ -93,7 +92,7 @@ static int watch_memory(void *memory, u64 size)
 	return fd;
 }
 
-/* Wait until someone has come upon the page; where */
+/* Wait for a page fault. Return its address. */
 static u64 wait_for_fault(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -117,7 +116,7 @@ static void provide_page(int fd, u64 at, const void *data)
 		    strerror(errno));
 }
 
-/* A thread that may take its time */
+/* A thread that may block */
 struct job {
 	pthread_t thread;
 	struct zpci_vm *m;
@@ -180,7 +179,7 @@ static void start(struct job *job, struct zpci_vm *m, void *(*fn)(void *))
 	TEST_ASSERT(!pthread_create(&job->thread, NULL, fn, job), "no thread");
 }
 
-/* While one vCPU waits for a page, others refresh. */
+/* Other vCPUs refresh while one waits for a page. */
 TEST_F(zpci_uffd, others_go_on)
 {
 	struct zpci_vm *m = &self->m;
@@ -193,7 +192,7 @@ TEST_F(zpci_uffd, others_go_on)
 
 	ASSERT_EQ(0, set_slot(m, memory));
 	fd = watch_memory(memory, SIZE);
-	/* Tables first: the guest's vCPU is busy afterwards. */
+	/* Write the tables first: the vCPU is busy later. */
 	for (i = 1; i < 4; i++)
 		zpci_guest_map(&m->guest, self->iova + i * IOAT_FRAME_1M,
 			       ZPCI_GUEST_PAGE(20 + i), PAGE_SIZE, 0);
@@ -222,7 +221,7 @@ TEST_F(zpci_uffd, others_go_on)
 	close(fd);
 }
 
-/* Deregistration waits for the refresh, the refresh for the page. */
+/* Deregistration waits for the refresh, which waits for the page. */
 TEST_F(zpci_uffd, deregister_waits)
 {
 	struct zpci_vm *m = &self->m;
@@ -246,7 +245,7 @@ TEST_F(zpci_uffd, deregister_waits)
 	pthread_join(rpcit.thread, NULL);
 	pthread_join(deregister.thread, NULL);
 	EXPECT_EQ(0, deregister.result);
-	/* Whichever came first: done, or not there any more */
+	/* Complete or no longer registered */
 	EXPECT_TRUE(rpcit.result == 0 || rpcit.result == -1) {
 		TH_LOG("RPCIT: %d", rpcit.result);
 	}
@@ -256,9 +255,7 @@ TEST_F(zpci_uffd, deregister_waits)
 	close(fd);
 }
 
-/*
- * Everyone waits for a page that never comes: only death helps, but that must.
- */
+/* All wait for a page that never comes. A kill must end it. */
 TEST_F(zpci_uffd, killed_while_waiting)
 {
 	static void *(* const jobs[])(void *) = {
@@ -290,7 +287,7 @@ TEST_F(zpci_uffd, killed_while_waiting)
 			zpci_guest_map(&vm.guest, vm.pba, GPA, PAGE_SIZE, 0);
 			start(&rpcit, &vm, do_rpcit);
 			wait_for_fault(fd);
-			/* Each on its own, in the last round all of them */
+			/* Each job alone, in the last round all of them */
 			for (j = 0; j < ARRAY_SIZE(jobs); j++) {
 				if (i == j || i == ARRAY_SIZE(jobs))
 					start(&job[j], &vm, jobs[j]);

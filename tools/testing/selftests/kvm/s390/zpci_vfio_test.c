@@ -2,8 +2,7 @@
 /*
  * Test of the function that the zpci_*_test programs use, without a guest
  *
- * If this fails, the function, VFIO, or the test's NVMe driver is at fault, and
- * not what KVM does for guests.
+ * A failure is one of the function, of VFIO or of libvfio, not of KVM.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -21,7 +20,7 @@
 #include "zpci_guest.h"
 #include "zpci_harness.h"
 
-#define DATA_PAGE	4	/* behind the queues */
+#define DATA_PAGE	4	/* after the queues */
 
 FIXTURE(zpci_vfio) {
 	struct zpci_baseline b;
@@ -64,7 +63,7 @@ TEST_F(zpci_vfio, identify)
 	TH_LOG("serial number '%s'", serial);
 }
 
-/* Data goes to the disk and comes back, in one page, two pages, many pages. */
+/* Write data to the disk and read it back: one page, two pages, many pages. */
 TEST_F(zpci_vfio, read_write)
 {
 	const int pages[] = { 1, 2, 16 };
@@ -97,8 +96,8 @@ TEST_F(zpci_vfio, read_write)
 }
 
 /*
- * An I/O address that is not mapped puts the function into error state, and a
- * reset gets it out of it. The other tests rest on that.
+ * DMA to an unmapped I/O address puts the function into error state. A reset
+ * recovers it. The other tests depend on that.
  */
 TEST_F(zpci_vfio, error_and_recovery)
 {
@@ -112,14 +111,17 @@ TEST_F(zpci_vfio, error_and_recovery)
 	EXPECT_TRUE(nvme_function_in_error(&self->b.nvme));
 	zpci_function_recover(self->b.device);
 	EXPECT_FALSE(nvme_function_in_error(&self->b.nvme));
-	/* The reset forgets the translations: map again. */
+	/*
+	 * Map again: without "s390/pci: Refresh translations after re-
+	 * registering a table" the reset loses the translations.
+	 */
 	iommu_unmap(self->b.device->iommu, &self->b.region);
 	iommu_map(self->b.device->iommu, &self->b.region);
 	zpci_baseline_start(&self->b);
 	EXPECT_EQ(0, nvme_identify_ctrl(&self->b.nvme, self->iova, 0));
 }
 
-/* How many others the handler of an interrupt has to wake up */
+/* Number of epoll files that the interrupt handler wakes up */
 #define SLEEPERS	256
 
 /**
@@ -152,7 +154,7 @@ static void *free_interrupts(void *arg)
 	int i, err;
 
 	for (i = 0; i < w->rounds; i++) {
-		/* Where the handler runs is not known, so once here, once there. */
+		/* The CPU of the handler is not known: alternate. */
 		CPU_ZERO(&cpus);
 		CPU_SET(i % 2, &cpus);
 		sched_setaffinity(0, sizeof(cpus), &cpus);
@@ -168,11 +170,11 @@ static void *free_interrupts(void *arg)
 }
 
 /*
- * The thread that frees an interrupt is the first that its handler wakes up, and
- * then the handler has still much to do: a kernel with KASAN, on a machine whose
- * CPUs run side by side, tells if the one does not wait for the other.
+ * The handler first wakes up the thread that frees the interrupt, and then many
+ * others. KASAN reports it if the free does not wait for the handler. This
+ * needs CPUs that run in parallel.
  */
-/* A round takes a debug kernel long. */
+/* A round takes long on a debug kernel. */
 TEST_F_TIMEOUT(zpci_vfio, interrupt_freed, 120)
 {
 	struct epoll_event event = { .events = EPOLLIN };
@@ -192,7 +194,7 @@ TEST_F_TIMEOUT(zpci_vfio, interrupt_freed, 120)
 		ASSERT_EQ(0, epoll_ctl(sleeper[i], EPOLL_CTL_ADD, w.eventfd,
 				       &event));
 	}
-	/* The latest is woken up first. */
+	/* The last one that was added is woken up first. */
 	w.epoll = sleeper[SLEEPERS - 1];
 	ASSERT_EQ(0, sem_init(&w.freed, 0, 0));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, free_interrupts, &w));

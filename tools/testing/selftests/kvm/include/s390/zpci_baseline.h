@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The function without a guest: its memory mapped by VFIO
+ * The function without a guest, its memory mapped by VFIO
  */
 #ifndef SELFTEST_KVM_ZPCI_BASELINE_H
 #define SELFTEST_KVM_ZPCI_BASELINE_H

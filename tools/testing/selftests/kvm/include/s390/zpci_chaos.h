@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * vCPUs refresh and change tables while other threads tear down
+ * vCPUs change and refresh tables while other threads tear down
  */
 #ifndef SELFTEST_KVM_ZPCI_CHAOS_H
 #define SELFTEST_KVM_ZPCI_CHAOS_H

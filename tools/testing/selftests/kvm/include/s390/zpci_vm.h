@@ -15,17 +15,16 @@
 #include "zpci_pins.h"
 
 /*
- * The harness, which is included before, gives a test 30 seconds. An emulated
- * host with a debug kernel may need more if it is not alone on its machine; the
- * runner's limit for the whole program remains.
+ * The harness gives a test 30 seconds. A debug kernel on a busy machine needs
+ * more. The limit that the runner sets for the program still holds.
  */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	300
 
 /*
- * The aperture that the guest registers, relative to the first I/O address of
- * the function. It begins and ends within a segment, and in no table at the
- * first or last entry.
+ * The aperture that the guest registers, relative to the first DMA address. It
+ * begins and ends within a segment, and not at the first or last entry of any
+ * table.
  */
 #define ZPCI_VM_PBA_OFFSET	0x103000UL
 #define ZPCI_VM_PAL_OFFSET	0x40a4fffUL
@@ -39,7 +38,7 @@ enum {
 	ZPCI_PAGE_FREE,
 };
 
-/* Guest memory in which a function sets indicators; nothing else uses it */
+/* Guest memory for interruption indicators */
 #define ZPCI_VM_IBV	(ZPCI_GUEST_MEM + ZPCI_GUEST_MEM_SIZE - 2 * PAGE_SIZE)
 #define ZPCI_VM_SB	(ZPCI_GUEST_MEM + ZPCI_GUEST_MEM_SIZE - PAGE_SIZE)
 
@@ -109,8 +108,8 @@ void zpci_vm_snapshot(struct zpci_vm *m);
 u64 zpci_vm_stray_write(struct zpci_vm *m, const u64 *pages, int nr_pages);
 
 /*
- * For calls in a test that return NULL or what went wrong. The harness' own
- * macros would print a pointer.
+ * Assert that a call returns NULL. Log its error text: the macros of the
+ * harness print a pointer.
  */
 #define ASSERT_WORKS(call) do {						\
 	const char *__wrong = (call);					\

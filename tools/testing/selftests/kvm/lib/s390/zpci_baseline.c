@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The function without a guest: its memory mapped by VFIO
+ * The function without a guest, its memory mapped by VFIO
  *
- * Shows that function and driver are all right before a guest comes into play,
- * and gives the data with which DMA to a guest is compared.
+ * Shows that function and driver work before a guest uses them. Provides the
+ * data that DMA to a guest is compared with.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -63,7 +63,7 @@ void zpci_baseline_start(struct zpci_baseline *b)
 	TEST_ASSERT(!ret, "NVMe create I/O queues: %s", nvme_result(ret));
 }
 
-/* What Identify controller tells, NVME_IDENTIFY_SIZE bytes */
+/* Read the NVME_IDENTIFY_SIZE bytes of Identify controller. */
 void zpci_baseline_identify(void *data)
 {
 	struct zpci_baseline b;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vCPUs refresh and change tables while other threads tear down
+ * vCPUs change and refresh tables while other threads tear down
  *
- * All in a process of its own. Three threads run vCPUs, one deregisters,
- * registers, resets, detaches, one plays with memory slots and with the memory
- * behind them. What any of them does may fail at any time; what counts is that
- * the kernel survives, and that nothing is left in the end.
+ * All of it runs in a process of its own. Three threads run vCPUs. One thread
+ * deregisters, registers, resets and detaches. One thread changes memory slots
+ * and their memory. Any operation may fail at any time. The kernel must
+ * survive, and nothing may be left pinned at the end.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -27,7 +27,7 @@
 
 #define NR_VCPUS	3
 
-/* Where the slot is moved at times */
+/* The other address of the slot */
 #define SLOT_ELSEWHERE	0x38000000UL
 
 struct chaos {
@@ -45,10 +45,6 @@ static void nap(u64 *seed, unsigned int most_us)
 {
 	usleep(zpci_xorshift(seed) % most_us);
 }
-
-/*
- * Section: what threads do
- */
 
 static void map_and_unmap(struct chaos *c)
 {
@@ -146,10 +142,6 @@ static void *landlord(void *arg)
 	return NULL;
 }
 
-/*
- * Section: beginning and end
- */
-
 static void start_vcpus(struct chaos *c)
 {
 	struct zpci_storm storm = { .size = 4 * IOAT_FRAME_1M, .count = ~0UL };
@@ -166,8 +158,9 @@ static void start_vcpus(struct chaos *c)
 				 PAGE_SIZE);
 	for (i = 0; i < NR_VCPUS; i++) {
 		/*
-		 * The first one spoils, for which it must have the tables to
-		 * itself; the frames are in both kinds of memory.
+		 * Only the first vCPU writes invalid entries: it needs tables
+		 * of its own. The frames are in the slot or in the other guest
+		 * memory.
 		 */
 		storm.flags = STORM_RPCIT | STORM_WHOLE;
 		if (!i)
@@ -182,7 +175,7 @@ static void start_vcpus(struct chaos *c)
 	}
 }
 
-/* Another file takes the number, so that threads that use it do no harm. */
+/* Replace each file by /dev/null, so that threads can still use its number. */
 static void close_files(struct chaos *c, u64 *seed)
 {
 	int fds[] = {
@@ -214,7 +207,7 @@ static const char *at_rest(struct chaos *c)
 	struct zpci_rpcit r;
 	int err;
 
-	/* Whatever state it is in, from here it works. */
+	/* Every call must succeed from here on. */
 	zpci_vm_deregister(&c->m);
 	err = zpci_vm_get_stats(&c->m, &s);
 	if (err)
@@ -291,7 +284,7 @@ static const char *process(const char *mode, enum zpci_chaos_end end,
 	return wrong ? : zpci_pins_leaked(&before);
 }
 
-/* Once through it. NULL, or what went wrong. */
+/* Run one process. Return NULL or an error text. */
 const char *zpci_chaos(const char *mode, enum zpci_chaos_end end,
 		       u64 seed)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A vCPU that uses a function by itself, and is interrupted by it: the host's
- * side
+ * A vCPU that uses a function by interpreted instructions and takes its
+ * interruptions: the host's side
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -21,10 +21,12 @@
 #define ICPT_INSTRUCTION	0x04
 #define ICPT_STOP		0x28
 
-/* Milliseconds to wait for what should come soon */
+/* Milliseconds to wait for an event */
 #define PATIENCE	20000
 
-/* A PCI instruction that was intercepted: user space does not know the handle. */
+/*
+ * Answer an intercepted PCI instruction: user space does not know the handle.
+ */
 static void user_pci(struct zpci_listener *l)
 {
 	struct kvm_run *run = l->vcpu->run;
@@ -45,7 +47,7 @@ static void user_pci(struct zpci_listener *l)
 	run->psw_mask |= 3UL << PSW_CC_SHIFT;
 }
 
-/* Run until the vCPU has done what it should, or is made to leave. */
+/* Run until the vCPU has executed its request or must leave. */
 static void run_listener(struct zpci_listener *l)
 {
 	struct kvm_run *run = l->vcpu->run;
@@ -98,7 +100,7 @@ void zpci_listener_create(struct zpci_listener *l, struct zpci_vm *m)
 	memset(l, 0, sizeof(*l));
 	l->m = m;
 	l->vcpu = vm_vcpu_add(m->guest.vm, id, zpci_listener_main);
-	/* Not to be had while the vCPU runs */
+	/* The file can't be opened while the vCPU runs. */
 	l->stats = vcpu_get_stats_fd(l->vcpu);
 	mailbox = vm_alloc_page(m->guest.vm);
 	l->mailbox = addr_gva2hva(m->guest.vm, mailbox);
@@ -123,7 +125,7 @@ static u64 swap(u64 value, u8 len)
 	return __builtin_bswap64(value) >> (64 - 8 * len);
 }
 
-/* First operand of the instructions. The handle is the host's. */
+/* Build the first operand of PCI instructions, with the handle of the host. */
 static u64 request(struct zpci_listener *l, u8 space, u8 len)
 {
 	struct kvm_s390_zpci_interp state;
@@ -143,8 +145,9 @@ static u32 pci(struct zpci_listener *l, enum zpci_listener_op op, u8 space,
 }
 
 /*
- * The vCPU loads from the function, stores to it, or stores two doublewords. The
- * value of a number is that which the function has. Returns the condition code.
+ * Let the vCPU load from the function, store to it, or store two doublewords.
+ * Numbers are converted to the byte order of the function. Return the condition
+ * code.
  */
 u32 zpci_listener_load(struct zpci_listener *l, u8 space, u64 offset, u8 len,
 		       u64 *data)
@@ -170,7 +173,7 @@ u32 zpci_listener_store_block(struct zpci_listener *l, u8 space, u64 offset,
 	return pci(l, LISTENER_STORE_BLOCK, space, offset, 16);
 }
 
-/* The vCPU changes the interruption mode of a subclass. */
+/* Let the vCPU change the interruption mode of a subclass. */
 void zpci_listener_sic(struct zpci_listener *l, u8 isc, u16 mode)
 {
 	l->mailbox->data = mode;
@@ -201,9 +204,8 @@ struct zpci_msix zpci_listener_msix(struct zpci_listener *l)
 }
 
 /*
- * The guest gives vector 0 to the admin completion queue and enables MSI-X, both
- * by stores. @data is what is sent: the number of the interruption. Returns NULL,
- * or what went wrong.
+ * Let the guest assign MSI-X vector 0, for the admin completion queue, and
+ * enable MSI-X, both by stores. @data is the number of the interruption.
  */
 const char *zpci_listener_enable_msi(struct zpci_listener *l, u32 data)
 {
@@ -235,8 +237,7 @@ const char *zpci_listener_enable_msi(struct zpci_listener *l, u32 data)
 }
 
 /*
- * Get the controller ready for LISTEN_PUMP: it is enabled anew, with the data
- * going to ZPCI_PAGE_FREE. Returns NULL, or what went wrong.
+ * Enable the controller again for LISTEN_PUMP. Its data goes to ZPCI_PAGE_FREE.
  */
 const char *zpci_listener_prepare_pump(struct zpci_listener *l)
 {
@@ -270,7 +271,7 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* A vCPU that was paused, or stopped, goes on. */
+/* Continue a vCPU that was paused or stopped. */
 void zpci_listener_resume(struct zpci_listener *l)
 {
 	int err;
@@ -286,8 +287,8 @@ void zpci_listener_resume(struct zpci_listener *l)
 }
 
 /*
- * The vCPU listens, in a thread of its own. How it is to be enabled is in the
- * mailbox, and may be changed there all the time.
+ * Let the vCPU listen in a thread of its own. The mailbox controls which
+ * interruptions it enables. That may change at any time.
  */
 void zpci_listener_start(struct zpci_listener *l, u32 flags)
 {
@@ -315,7 +316,7 @@ static void join(struct zpci_listener *l)
 	l->running = false;
 }
 
-/* The vCPU is taken out of the guest, wherever it is there. */
+/* Make the vCPU leave the guest. */
 void zpci_listener_pause(struct zpci_listener *l)
 {
 	if (!l->running)
@@ -330,7 +331,7 @@ void zpci_listener_pause(struct zpci_listener *l)
 	l->vcpu->run->immediate_exit = 0;
 }
 
-/* The vCPU goes with its VM. */
+/* Stop the thread. The vCPU is freed with its VM. */
 void zpci_listener_destroy(struct zpci_listener *l)
 {
 	if (!l->vcpu)
@@ -340,10 +341,7 @@ void zpci_listener_destroy(struct zpci_listener *l)
 	memset(l, 0, sizeof(*l));
 }
 
-/*
- * The vCPU ends listening. If it waits for an interruption it has to be given
- * one. Returns NULL, or what is wrong.
- */
+/* End listening. A vCPU that waits for an interruption must be given one. */
 const char *zpci_listener_stop(struct zpci_listener *l)
 {
 	WRITE_ONCE(l->mailbox->stop, 1);
@@ -355,7 +353,7 @@ const char *zpci_listener_stop(struct zpci_listener *l)
 	return NULL;
 }
 
-/* The vCPU enters the stopped state, as somebody has asked of it. */
+/* Wait until the vCPU is in stopped state. */
 const char *zpci_listener_await_stop(struct zpci_listener *l)
 {
 	if (!await_left(l)) {
@@ -366,7 +364,7 @@ const char *zpci_listener_await_stop(struct zpci_listener *l)
 	return l->stopped ? NULL : "the vCPU has left for another reason";
 }
 
-/* A counter that the guest keeps grows by so much from now on. */
+/* Wait until a counter of the guest has grown by @growth. */
 static bool await_growth(const u64 *counter, u64 growth)
 {
 	u64 end = READ_ONCE(*counter) + growth;
@@ -380,7 +378,7 @@ static bool await_growth(const u64 *counter, u64 growth)
 	return false;
 }
 
-/* The vCPU looks at the mailbox, at least so often. */
+/* Wait until the vCPU has read the mailbox @rounds times. */
 const char *zpci_listener_await_rounds(struct zpci_listener *l, u64 rounds)
 {
 	return await_growth(&l->mailbox->rounds, rounds) ?
@@ -388,8 +386,8 @@ const char *zpci_listener_await_rounds(struct zpci_listener *l, u64 rounds)
 }
 
 /*
- * The vCPU, which does not wait, executes something from now on. On a busy machine
- * that may be a while.
+ * Wait until the vCPU has executed instructions. It must not be in wait state.
+ * On a busy machine this takes long.
  */
 const char *zpci_listener_await_beats(struct zpci_listener *l)
 {
@@ -397,7 +395,7 @@ const char *zpci_listener_await_beats(struct zpci_listener *l)
 	       NULL : "the vCPU executes nothing";
 }
 
-/* A counter of KVM's for the vCPU */
+/* Read a statistic of the vCPU. */
 u64 zpci_listener_stat(struct zpci_listener *l, const char *name)
 {
 	struct kvm_stats_desc *all, *desc;
@@ -420,8 +418,8 @@ u64 zpci_listener_stat(struct zpci_listener *l, const char *name)
 }
 
 /*
- * How often the guest made the vCPU leave SIE, for whatever reason. When the host
- * is interrupted itself, which counts as exit_null, that is not the guest.
+ * Count the exits from SIE that the guest caused. An interruption of the host
+ * counts as exit_null and is subtracted.
  */
 u64 zpci_listener_exits(struct zpci_listener *l)
 {

@@ -16,7 +16,7 @@
 #include "zpci_function.h"
 #include "zpci_vm.h"
 
-/* Skip the test if the host can't run it; say what is missing. */
+/* Skip the test if the host lacks something. Say what. */
 void zpci_vm_require(void)
 {
 	int caps;
@@ -31,7 +31,7 @@ void zpci_vm_require(void)
 			       caps);
 }
 
-/* Everything but the binding and the registration */
+/* Create the VM and open the function. Don't bind or register yet. */
 void zpci_vm_create(struct zpci_vm *m, const char *mode)
 {
 	memset(m, 0, sizeof(*m));
@@ -53,10 +53,7 @@ void zpci_vm_open_function(struct zpci_vm *m, const char *mode)
 		    "the function has too small a DMA aperture");
 }
 
-/*
- * Close the function and what KVM holds of it: the group or, if it was opened as
- * character device, the device itself.
- */
+/* Close the function and the VFIO file that KVM holds: a group or a cdev. */
 void zpci_vm_close_function(struct zpci_vm *m)
 {
 	if (m->kvm_vfio >= 0)
@@ -74,7 +71,7 @@ void zpci_vm_close_zpci(struct zpci_vm *m)
 	m->zpci = -1;
 }
 
-/* In the order that user space should take */
+/* Close everything in the order that user space should use. */
 void zpci_vm_destroy(struct zpci_vm *m)
 {
 	zpci_vm_close_zpci(m);
@@ -85,9 +82,7 @@ void zpci_vm_destroy(struct zpci_vm *m)
 	m->copy = NULL;
 }
 
-/*
- * What follows returns 0 or an errno, so that a test can judge it.
- */
+/* The functions below return 0 or an errno for the test to check. */
 static int attr_set(struct zpci_vm *m, u32 group, u64 attr, void *value)
 {
 	return __kvm_device_attr_set(m->zpci, group, attr, value) ? errno : 0;
@@ -126,9 +121,8 @@ int zpci_vm_deregister(struct zpci_vm *m)
 }
 
 /*
- * Get the function out of its error state. The reset empties its translation
- * cache, so the I/O address translation is to be set up anew, with tables in
- * which nothing is valid.
+ * Recover the function from error state. The reset clears its translation
+ * cache: register an empty table again.
  */
 int zpci_vm_recover(struct zpci_vm *m)
 {
@@ -159,7 +153,7 @@ struct kvm_s390_zpci_ioat_stats zpci_vm_stats(struct zpci_vm *m)
 	return stats;
 }
 
-/* Parameters that are valid, for one interruption and with a summary bit */
+/* Return valid parameters: one interruption and a summary bit. */
 struct kvm_s390_zpci_aif zpci_vm_aif(void)
 {
 	return (struct kvm_s390_zpci_aif) {
@@ -171,7 +165,7 @@ struct kvm_s390_zpci_aif zpci_vm_aif(void)
 	};
 }
 
-/* With @flags besides that of the summary bit */
+/* Register with @flags added to those of zpci_vm_aif(). */
 int zpci_vm_aif_register(struct zpci_vm *m, u32 flags)
 {
 	struct kvm_s390_zpci_aif aif = zpci_vm_aif();
@@ -208,7 +202,9 @@ int zpci_vm_interp_state(struct zpci_vm *m, struct kvm_s390_zpci_interp *s)
 	       errno : 0;
 }
 
-/* What VFIO tells of interpretation and forwarding; nothing on some machines */
+/*
+ * Test a flag of the VFIO capability. Machines without interpretation lack it.
+ */
 bool zpci_vm_has(struct zpci_vm *m, u32 flag)
 {
 	struct vfio_device_info_cap_zpci_interp *cap;
@@ -221,11 +217,9 @@ bool zpci_vm_has(struct zpci_vm *m, u32 flag)
 	return has;
 }
 
-/*
- * What follows returns NULL or, for the log, what went wrong.
- */
+/* The functions below return NULL or an error text. */
 
-/* What is wrong with an RPCIT that the kernel should have completed */
+/* Check that the kernel completed an RPCIT. */
 static const char *judge(struct zpci_vm *m, const struct zpci_rpcit *r)
 {
 	struct kvm_s390_zpci_ioat_stats s;
@@ -247,7 +241,7 @@ static const char *judge(struct zpci_vm *m, const struct zpci_rpcit *r)
 	return text;
 }
 
-/* The guest makes @size bytes at @gpa accessible at @iova. */
+/* Let the guest map @size bytes at @gpa to @iova. */
 const char *zpci_vm_map(struct zpci_vm *m, u64 iova, u64 gpa, u64 size,
 			u64 flags)
 {
@@ -267,7 +261,7 @@ const char *zpci_vm_unmap(struct zpci_vm *m, u64 iova, u64 size)
 	return judge(m, &rpcit);
 }
 
-/* I/O address of a queue: one after the other, from the aperture's start */
+/* Return the I/O address of a queue page. */
 u64 zpci_vm_queue_iova(struct zpci_vm *m, int page)
 {
 	return m->pba + page * PAGE_SIZE;
@@ -285,7 +279,7 @@ static struct nvme_queue_pages queue_pages(struct zpci_vm *m, int sq, int cq)
 	return pages;
 }
 
-/* The guest maps the admin queues, the controller is enabled with them. */
+/* Let the guest map the admin queues. Enable the controller with them. */
 const char *zpci_vm_start_nvme(struct zpci_vm *m)
 {
 	struct nvme_queue_pages admin = queue_pages(m, ZPCI_PAGE_ASQ,
@@ -301,7 +295,7 @@ const char *zpci_vm_start_nvme(struct zpci_vm *m)
 	return ret ? nvme_result(ret) : NULL;
 }
 
-/* The same for the I/O queues; the size of the disk gets known. */
+/* Let the guest map the I/O queues. Read the size of the disk. */
 const char *zpci_vm_start_io(struct zpci_vm *m)
 {
 	struct nvme_queue_pages io = queue_pages(m, ZPCI_PAGE_SQ, ZPCI_PAGE_CQ);
@@ -312,7 +306,7 @@ const char *zpci_vm_start_io(struct zpci_vm *m)
 			  2 * PAGE_SIZE, 0);
 	if (err)
 		return err;
-	/* The data comes to the page that becomes the submission queue. */
+	/* Use the page of the submission queue for the data. */
 	ret = nvme_identify_ns(&m->nvme, io.sq, io.sq_iova);
 	if (!ret)
 		ret = nvme_create_io_queues(&m->nvme, &io);
@@ -323,7 +317,7 @@ const char *zpci_vm_start_io(struct zpci_vm *m)
 	return nvme_result(ret);
 }
 
-/* Everything up to a registered table in which nothing is valid */
+/* Set up a VM, a function and an empty registered table. */
 void zpci_vm_setup(struct zpci_vm *m, const char *mode)
 {
 	int err;
@@ -335,7 +329,7 @@ void zpci_vm_setup(struct zpci_vm *m, const char *mode)
 	TEST_ASSERT(!err, "IOAT_REG: %s", strerror(err));
 }
 
-/* Everything up to a controller that takes commands, if @io also for blocks */
+/* Set up a controller too. With @io, also I/O queues. */
 void zpci_vm_setup_nvme(struct zpci_vm *m, const char *mode, bool io)
 {
 	const char *err;
@@ -347,9 +341,7 @@ void zpci_vm_setup_nvme(struct zpci_vm *m, const char *mode, bool io)
 	TEST_ASSERT(!err, "the controller can't be set up: %s", err);
 }
 
-/*
- * Comparison of all guest memory before and after DMA
- */
+/* Compare all guest memory before and after DMA. */
 
 static const u64 watched[][2] = {
 	{ ZPCI_GUEST_TABLES, ZPCI_GUEST_TABLES_SIZE },
@@ -363,8 +355,8 @@ static u64 watched_size(struct zpci_vm *m, int i)
 }
 
 /*
- * The library's own memcpy() and memcmp() go byte by byte, which is too slow
- * for all of the memory on an emulated host.
+ * memcpy() and memcmp() of the library copy single bytes. That takes too long
+ * for all memory on an emulated host.
  */
 static void copy_page(u64 *to, const u64 *from)
 {
@@ -384,10 +376,7 @@ static bool same_page(const u64 *a, const u64 *b)
 	return !different;
 }
 
-/*
- * The controller writes what identifies it to @iova, and it arrives at @hva; NULL
- * or what went wrong.
- */
+/* Let the controller write its Identify data to @iova. Check it at @hva. */
 const char *zpci_vm_identify(struct zpci_vm *m, u64 iova, const void *hva,
 			     const void *expected)
 {
@@ -399,7 +388,7 @@ const char *zpci_vm_identify(struct zpci_vm *m, u64 iova, const void *hva,
 	       "data did not arrive" : NULL;
 }
 
-/* Note the contents of guest memory. The guest must not run from here on. */
+/* Save the contents of guest memory. The guest must not run until the check. */
 void zpci_vm_snapshot(struct zpci_vm *m)
 {
 	u64 offset, total = 0;
@@ -430,8 +419,8 @@ static bool listed(const u64 *pages, int nr_pages, u64 gpa)
 }
 
 /*
- * The first page of guest memory that has changed since the snapshot without
- * being one of @pages, ~0 if there is none. The queues may change, too.
+ * Return the first changed page of guest memory, ~0 if there is none. Changes
+ * of @pages and of the queues are allowed.
  */
 u64 zpci_vm_stray_write(struct zpci_vm *m, const u64 *pages, int nr_pages)
 {
