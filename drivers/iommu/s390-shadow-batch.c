@@ -35,12 +35,12 @@ struct s390_shadow_batch *s390_shadow_alloc_batch(void)
 	batch = kmalloc_obj(*batch, S390_SHADOW_GFP & ~__GFP_ACCOUNT);
 	if (!batch)
 		return NULL;
-	batch->seen = (struct s390_shadow_seen) {};
+	batch->walk_cache = (struct s390_shadow_walk_cache) {};
 	s390_shadow_init_batch(batch);
 	return batch;
 }
 
-static void batch_cover_nothing(struct s390_shadow_batch *batch)
+static void batch_clear_range(struct s390_shadow_batch *batch)
 {
 	batch->refresh = false;
 	batch->first = U64_MAX;
@@ -55,18 +55,18 @@ static void batch_cover_nothing(struct s390_shadow_batch *batch)
 void s390_shadow_init_batch(struct s390_shadow_batch *batch)
 {
 	batch->nr = 0;
-	INIT_LIST_HEAD(&batch->leaves);
+	INIT_LIST_HEAD(&batch->pts);
 	batch->tables = NULL;
 	batch->buckets = 0;
-	batch_cover_nothing(batch);
-	batch->steps = S390_SHADOW_STEPS;
-	batch->seen.begun = false;
+	batch_clear_range(batch);
+	batch->budget = S390_SHADOW_BUDGET;
+	batch->walk_cache.valid = false;
 }
 
 static void destroy_batch(struct s390_shadow_batch *batch)
 {
-	if (batch->seen.table)
-		dma_free_cpu_table(batch->seen.table);
+	if (batch->walk_cache.table)
+		dma_free_cpu_table(batch->walk_cache.table);
 	kfree(batch);
 }
 
@@ -98,11 +98,11 @@ void s390_shadow_free_idle(struct s390_shadow *shadow)
 }
 
 /**
- * s390_shadow_free_leaf() - free a shadow page table
+ * s390_shadow_free_pt() - free a shadow page table
  * @shadow: the shadow
  * @page: the page table; the function can't use it any more
  */
-void s390_shadow_free_leaf(struct s390_shadow *shadow, struct page *page)
+void s390_shadow_free_pt(struct s390_shadow *shadow, struct page *page)
 {
 	atomic64_dec(&shadow->tables);
 	set_page_private(page, 0);
@@ -126,9 +126,9 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 	s390_shadow_unpin(shadow, batch->frames, batch->nr);
 	batch->nr = 0;
 
-	list_for_each_entry_safe(page, tmp, &batch->leaves, lru) {
+	list_for_each_entry_safe(page, tmp, &batch->pts, lru) {
 		list_del(&page->lru);
-		s390_shadow_free_leaf(shadow, page);
+		s390_shadow_free_pt(shadow, page);
 	}
 	if (batch->tables)
 		s390_shadow_free_tables(shadow, batch);
@@ -140,11 +140,11 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 	}
 	batch->buckets = 0;
 
-	batch_cover_nothing(batch);
+	batch_clear_range(batch);
 }
 
 /**
- * s390_shadow_cover_unfinished() - see to what others have not finished
+ * s390_shadow_batch_add_unflushed() - see to what others have not finished
  * @shadow: the shadow
  * @batch: its host refresh shall cover the range if any other batch awaits its
  *	   own
@@ -154,15 +154,15 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
  * For who passed over segments without their locks, because there was nothing
  * in them: they may have been given up just before.
  */
-void s390_shadow_cover_unfinished(struct s390_shadow *shadow,
+void s390_shadow_batch_add_unflushed(struct s390_shadow *shadow,
 				  struct s390_shadow_batch *batch, u64 first,
 				  u64 last)
 {
-	/* Pairs with s390_shadow_batch_count() */
+	/* Pairs with s390_shadow_batch_mark_bucket() */
 	smp_rmb();
 	if (atomic_read_acquire(&shadow->unflushed) >
 	    (int)hweight64(batch->buckets))
-		s390_shadow_batch_cover(batch, first, last);
+		s390_shadow_batch_add_range(batch, first, last);
 }
 
 /* The size of all addresses is no number of 64 bits */
@@ -214,7 +214,7 @@ static __always_inline int shadow_host_refresh(struct s390_shadow *shadow,
 
 static bool batch_is_empty(const struct s390_shadow_batch *batch)
 {
-	return !batch->nr && list_empty(&batch->leaves) && !batch->tables &&
+	return !batch->nr && list_empty(&batch->pts) && !batch->tables &&
 	       !batch->buckets;
 }
 
@@ -232,7 +232,7 @@ static bool batch_merge(struct s390_shadow *shadow,
 	       batch->nr * sizeof(batch->frames[0]));
 	into->nr += batch->nr;
 	batch->nr = 0;
-	list_splice_init(&batch->leaves, &into->leaves);
+	list_splice_init(&batch->pts, &into->pts);
 	s390_shadow_move_tables(batch, into);
 	/* One batch counts once in a bucket */
 	for (i = 0; both; i++, both >>= 1) {
@@ -250,29 +250,29 @@ static bool batch_merge(struct s390_shadow *shadow,
  * The host refresh of @batch has failed. What a guest can bring about again and
  * again must not cost a batch each time, so the batches in limbo are filled.
  */
-static void batch_to_limbo(struct s390_shadow *shadow,
+static void queue_failed_batch(struct s390_shadow *shadow,
 			   struct s390_shadow_batch *batch)
 {
 	struct s390_shadow_batch *into;
 
-	mutex_lock(&shadow->limbo_lock);
-	WRITE_ONCE(shadow->stale, true);
-	into = list_first_entry_or_null(&shadow->limbo,
+	mutex_lock(&shadow->failed_lock);
+	WRITE_ONCE(shadow->flush_failed, true);
+	into = list_first_entry_or_null(&shadow->failed_batches,
 					struct s390_shadow_batch, node);
 	if (batch_is_empty(batch) ||
 	    (into && batch_merge(shadow, into, batch))) {
 		/* The spare one is going to be used again, unfreed */
-		batch_cover_nothing(batch);
+		batch_clear_range(batch);
 		s390_shadow_free_batch(shadow, batch);
 	} else {
-		list_add(&batch->node, &shadow->limbo);
+		list_add(&batch->node, &shadow->failed_batches);
 	}
-	mutex_unlock(&shadow->limbo_lock);
+	mutex_unlock(&shadow->failed_lock);
 }
 
 /**
  * s390_shadow_batch_flush() - host refresh, then release
- * @shadow: the shadow; &s390_shadow.live is held
+ * @shadow: the shadow; &s390_shadow.tree_lock is held
  * @batchp: the batch, empty afterwards. On failure it has gone to limbo and
  *	    *@batchp is NULL.
  *
@@ -298,39 +298,39 @@ int s390_shadow_batch_flush(struct s390_shadow *shadow,
 		return 0;
 	}
 
-	batch_to_limbo(shadow, batch);
+	queue_failed_batch(shadow, batch);
 	*batchp = NULL;
 	return rc;
 }
 
 /**
- * s390_shadow_leave_limbo() - make up for host refreshes that failed
- * @shadow: the shadow; &s390_shadow.live is held
+ * s390_shadow_retry_flush() - make up for host refreshes that failed
+ * @shadow: the shadow; &s390_shadow.tree_lock is held
  *
  * Nothing is certain before the whole aperture is refreshed.
  *
  * Context: process; sleeps
  * Return: 0, or the error of the host refresh: -ENOMEM or -EIO
  */
-int s390_shadow_leave_limbo(struct s390_shadow *shadow)
+int s390_shadow_retry_flush(struct s390_shadow *shadow)
 {
 	struct s390_shadow_batch *batch, *tmp;
 	int rc = 0;
 
-	mutex_lock(&shadow->limbo_lock);
-	if (shadow->stale) {
+	mutex_lock(&shadow->failed_lock);
+	if (shadow->flush_failed) {
 		rc = shadow_host_refresh(shadow, shadow->cfg.pba,
 					 shadow->cfg.pal);
 		if (rc)
 			goto out;
-		list_for_each_entry_safe(batch, tmp, &shadow->limbo, node) {
+		list_for_each_entry_safe(batch, tmp, &shadow->failed_batches, node) {
 			list_del(&batch->node);
 			s390_shadow_batch_release(shadow, batch);
 			s390_shadow_free_batch(shadow, batch);
 		}
-		WRITE_ONCE(shadow->stale, false);
+		WRITE_ONCE(shadow->flush_failed, false);
 	}
 out:
-	mutex_unlock(&shadow->limbo_lock);
+	mutex_unlock(&shadow->failed_lock);
 	return rc;
 }

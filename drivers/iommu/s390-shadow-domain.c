@@ -24,7 +24,7 @@
  * only after it was detached, so the pointer to it is good while it is set.
  *
  * Lock order: group->mutex of the IOMMU core -> zdev->attach_lock ->
- * shadow->live (see s390-shadow.c) -> locks of the guest operations. Callers of
+ * shadow->tree_lock (see s390-shadow.c) -> locks of the guest operations. Callers of
  * s390_shadow_create() and _destroy() hold no lock of the IOMMU core. The leaf
  * zdev->ioat_lock (arch/s390/pci/pci.c) keeps a hot reset, which can't take
  * attach_lock, from registering a table that is about to be freed, and a refresh
@@ -39,7 +39,7 @@
 #include "s390-iommu.h"
 #include "s390-shadow.h"
 
-/* Called with shadow->live held, while the shadow is not dead: domain is set */
+/* Called with shadow->tree_lock held, while the shadow is not dead: domain is set */
 static int shadow_domain_refresh(void *host, u64 start, u64 size)
 {
 	struct s390_shadow *shadow = host;
@@ -53,7 +53,7 @@ static int shadow_domain_refresh(void *host, u64 start, u64 size)
  * Give the function the table of its domain again. Return false if it may still
  * reach the table of the shadow.
  */
-static bool shadow_switch_back(struct zpci_dev *zdev,
+static bool shadow_restore_table(struct zpci_dev *zdev,
 			       struct s390_domain *s390_domain)
 {
 	u64 iota = zpci_make_iota(s390_domain->top,
@@ -108,7 +108,7 @@ static void shadow_release_domain(struct s390_shadow *shadow)
 	if (!s390_domain)
 		return;
 	/* Leak what the function may still reach */
-	if (s390_domain->leaked || !shadow_switch_back(zdev, s390_domain)) {
+	if (s390_domain->leaked || !shadow_restore_table(zdev, s390_domain)) {
 		s390_domain->leaked = true;
 		kref_get(&shadow->ref);
 		return;
@@ -118,14 +118,14 @@ static void shadow_release_domain(struct s390_shadow *shadow)
 	shadow_unclaim(s390_domain);
 }
 
-static void shadow_domain_abandon(void *host)
+static void shadow_domain_detach(void *host)
 {
 	shadow_release_domain(host);
 }
 
 static const struct s390_shadow_host_ops shadow_domain_host_ops = {
 	.refresh = shadow_domain_refresh,
-	.abandon = shadow_domain_abandon,
+	.detach = shadow_domain_detach,
 };
 
 /**
@@ -211,7 +211,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 	rc = zpci_set_dma_table(zdev, shadow->iota, cfg->pba, cfg->pal);
 	if (rc) {
 		rc = -EIO;
-		shadow_switch_back(zdev, s390_domain);
+		shadow_restore_table(zdev, s390_domain);
 		goto fail_unclaim;
 	}
 	shadow->domain = s390_domain;

@@ -69,7 +69,7 @@ static int fetch_run(struct s390_shadow_segment *seg, u64 pto, bool prot,
 }
 
 /* What a segment without a page table has mapped */
-static const u64 no_mirror[ZPCI_PT_ENTRIES] = {
+static const u64 empty_mirror[ZPCI_PT_ENTRIES] = {
 	[0 ... ZPCI_PT_ENTRIES - 1] = ZPCI_PTE_INVALID,
 };
 
@@ -91,15 +91,15 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 	for (first = px; prot && first < end; first++)
 		normalize_pte(&want[first], prot);
 
-	mirror = seg->leaf ? s390_shadow_mirror(seg->leaf) : no_mirror;
-	seg->same = seg->leaf;
+	mirror = seg->pt ? s390_shadow_mirror(seg->pt) : empty_mirror;
+	seg->same = seg->pt;
 	for (;;) {
 		px += zpci_same_len(&want[px], &mirror[px], end - px);
 		if (px == end)
 			return 0;
 		/* A few too many do no harm */
 		for (first = px; px < end && want[px] != mirror[px];)
-			px = min(px + S390_SHADOW_FEW, end);
+			px = min(px + S390_SHADOW_BULK_MIN, end);
 		rc = fetch_run(seg, pto, prot, first, px);
 		if (rc)
 			return rc;
@@ -108,8 +108,8 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 }
 
 /* Entry by entry, the way to a segment is the one that leads on from there, too */
-static noinline void see_path(struct s390_shadow *shadow,
-			      struct s390_shadow_seen *seen,
+static noinline void cache_path(struct s390_shadow *shadow,
+			      struct s390_shadow_walk_cache *cache,
 			      const struct dma_guest_walk *path)
 {
 	enum zpci_table_level level = shadow->guest_top;
@@ -118,14 +118,14 @@ static noinline void see_path(struct s390_shadow *shadow,
 
 	/* Nothing on the way, or the one that is known */
 	if (level == ZPCI_LEVEL_ST ||
-	    seen->next[ZPCI_LEVEL_RT] == path->table[ZPCI_LEVEL_ST])
+	    cache->next[ZPCI_LEVEL_RT] == path->table[ZPCI_LEVEL_ST])
 		return;
 	addr = shadow_guest_root(shadow, &prot);
 	for (; level > ZPCI_LEVEL_ST; level--) {
-		seen->gaddr[level] = addr + zpci_table_index(level, path->iova) *
+		cache->gaddr[level] = addr + zpci_table_index(level, path->iova) *
 					    sizeof(u64);
 		addr = path->table[level - 1];
-		seen->next[level] = addr;
+		cache->next[level] = addr;
 	}
 }
 
@@ -153,12 +153,12 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 	path.iova = seg->iova + ((u64)seg->px_first << PAGE_SHIFT);
 	path.top = shadow->guest_top;
 	path.addr = shadow_guest_root(shadow, &path.prot);
-	if (nr >= S390_SHADOW_FEW)
+	if (nr >= S390_SHADOW_BULK_MIN)
 		nr = 0;
 	rc = shadow->ops->walk(shadow->guest, &path, pte, nr);
 	if (likely(rc == ZPCI_ENTRY_TABLE)) {
-		if (seg->batch->seen.begun)
-			see_path(shadow, &seg->batch->seen, &path);
+		if (seg->batch->walk_cache.valid)
+			cache_path(shadow, &seg->batch->walk_cache, &path);
 		if (!nr)
 			return fetch_ptes(seg, path.addr, path.prot) ?: 1;
 		return normalize_run(pte, nr, path.prot) ?: 1;
@@ -180,11 +180,11 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 }
 
 /* The copy of the guest's entry at @gaddr that was read in bulk, or NULL */
-static unsigned long *seen_entry(struct s390_shadow_seen *seen, u64 gaddr)
+static unsigned long *cached_entry(struct s390_shadow_walk_cache *cache, u64 gaddr)
 {
-	u64 i = (gaddr - seen->table_gaddr) / sizeof(u64);
+	u64 i = (gaddr - cache->table_gaddr) / sizeof(u64);
 
-	return gaddr >= seen->table_gaddr && i < seen->nr ? &seen->table[i] :
+	return gaddr >= cache->table_gaddr && i < cache->nr ? &cache->table[i] :
 							   NULL;
 }
 
@@ -192,22 +192,22 @@ static unsigned long *seen_entry(struct s390_shadow_seen *seen, u64 gaddr)
  * Read the guest's entries from that at @gaddr on, @nr of them to the end of its
  * table or of the range. If that can't be done, they are looked at one by one.
  */
-static unsigned long *see_entries(struct s390_shadow *shadow,
+static unsigned long *cache_entries(struct s390_shadow *shadow,
 				  struct s390_shadow_batch *batch, u64 gaddr,
 				  unsigned int nr)
 {
-	struct s390_shadow_seen *seen = &batch->seen;
+	struct s390_shadow_walk_cache *cache = &batch->walk_cache;
 
-	batch->steps -= nr / ZPCI_PT_ENTRIES;
-	if (!seen->table)
-		seen->table = dma_alloc_cpu_table_raw(S390_SHADOW_GFP);
-	seen->nr = 0;
-	if (!seen->table ||
-	    shadow->ops->read(shadow->guest, gaddr, (u64 *)seen->table, nr))
+	batch->budget -= nr / ZPCI_PT_ENTRIES;
+	if (!cache->table)
+		cache->table = dma_alloc_cpu_table_raw(S390_SHADOW_GFP);
+	cache->nr = 0;
+	if (!cache->table ||
+	    shadow->ops->read(shadow->guest, gaddr, (u64 *)cache->table, nr))
 		return NULL;
-	seen->table_gaddr = gaddr;
-	seen->nr = nr;
-	return seen->table;
+	cache->table_gaddr = gaddr;
+	cache->nr = nr;
+	return cache->table;
 }
 
 /*
@@ -215,10 +215,10 @@ static unsigned long *see_entries(struct s390_shadow *shadow,
  * fetched, not to be half an old one, half a new one; what an entry says about
  * itself, valid or not, is in one byte and needs no such care.
  */
-static int peek_entry(struct s390_shadow *shadow, enum zpci_table_level level,
-		      struct s390_shadow_seen *seen, u64 gaddr, u64 *entry)
+static int lookup_entry(struct s390_shadow *shadow, enum zpci_table_level level,
+		      struct s390_shadow_walk_cache *cache, u64 gaddr, u64 *entry)
 {
-	unsigned long *copy = seen_entry(seen, gaddr);
+	unsigned long *copy = cached_entry(cache, gaddr);
 
 	/* Where a segment's page table is does not matter here */
 	if (copy && (level == ZPCI_LEVEL_ST || !reg_entry_isvalid(*copy))) {
@@ -236,12 +236,12 @@ static int peek_entry(struct s390_shadow *shadow, enum zpci_table_level level,
  * that the walk is @passing: where there is nothing in the table, there is nothing
  * after it, as a rule.
  */
-static enum zpci_entry_kind peek(struct s390_shadow *shadow,
+static enum zpci_entry_kind lookup_guest(struct s390_shadow *shadow,
 				 struct s390_shadow_batch *batch, u64 iova,
 				 u64 last, bool passing,
 				 enum zpci_table_level *levelp, u64 *gaddrp)
 {
-	struct s390_shadow_seen *seen = &batch->seen;
+	struct s390_shadow_walk_cache *cache = &batch->walk_cache;
 	enum zpci_table_level level = shadow->guest_top;
 	enum zpci_entry_kind kind;
 	u64 addr, entry, gaddr;
@@ -252,25 +252,25 @@ static enum zpci_entry_kind peek(struct s390_shadow *shadow,
 	for (;; level--) {
 		gaddr = addr + zpci_table_index(level, iova) * sizeof(entry);
 		/* As long as the walk stays below it, it need not be fetched again */
-		if (seen->gaddr[level] == gaddr) {
-			addr = seen->next[level];
+		if (cache->gaddr[level] == gaddr) {
+			addr = cache->next[level];
 			continue;
 		}
 		*levelp = level;
 		*gaddrp = gaddr;
 		if (passing || level == ZPCI_LEVEL_ST) {
 			passing = false;
-			if (!seen_entry(seen, gaddr))
-				see_entries(shadow, batch, gaddr,
+			if (!cached_entry(cache, gaddr))
+				cache_entries(shadow, batch, gaddr,
 					    zpci_run_nr(level, iova, last));
 		}
-		if (peek_entry(shadow, level, seen, gaddr, &entry))
+		if (lookup_entry(shadow, level, cache, gaddr, &entry))
 			return ZPCI_ENTRY_MALFORMED;
 		kind = zpci_decode_entry(level, entry, &addr, &prot);
 		if (kind != ZPCI_ENTRY_TABLE || level == ZPCI_LEVEL_ST)
 			return kind;
-		seen->gaddr[level] = gaddr;
-		seen->next[level] = addr;
+		cache->gaddr[level] = gaddr;
+		cache->next[level] = addr;
 	}
 }
 
@@ -279,19 +279,19 @@ static enum zpci_entry_kind peek(struct s390_shadow *shadow,
  * which address is the table so, as far as @last? If it can't be read, at least
  * the one entry is.
  */
-static u64 invalid_until(struct s390_shadow *shadow,
+static u64 find_last_invalid(struct s390_shadow *shadow,
 			 struct s390_shadow_batch *batch,
 			 enum zpci_table_level level, u64 gaddr, u64 iova,
 			 u64 last)
 {
 	unsigned int nr = zpci_run_nr(level, iova, last);
-	struct s390_shadow_seen *seen = &batch->seen;
-	unsigned long *copy = seen_entry(seen, gaddr);
+	struct s390_shadow_walk_cache *cache = &batch->walk_cache;
+	unsigned long *copy = cached_entry(cache, gaddr);
 
 	if (nr == 1)
 		goto one;
-	if (!copy || copy + nr > seen->table + seen->nr)
-		copy = see_entries(shadow, batch, gaddr, nr);
+	if (!copy || copy + nr > cache->table + cache->nr)
+		copy = cache_entries(shadow, batch, gaddr, nr);
 	/* Not any more? Then it has become valid after the look. */
 	if (!copy || reg_entry_isvalid(*copy))
 		goto one;
@@ -301,8 +301,8 @@ one:
 }
 
 /**
- * s390_shadow_next_segment() - find the next segment that needs a look
- * @shadow: the shadow; &s390_shadow.live is held
+ * s390_shadow_find_segment() - find the next segment that needs a look
+ * @shadow: the shadow; &s390_shadow.tree_lock is held
  * @batch: keeps the entries fetched between calls
  * @iova: where to begin, start of a segment; set to the I/O address of the
  *	  segment found
@@ -319,39 +319,39 @@ one:
  * Context: process; sleeps
  * Return: true if there is such a segment
  */
-bool s390_shadow_next_segment(struct s390_shadow *shadow,
+bool s390_shadow_find_segment(struct s390_shadow *shadow,
 			      struct s390_shadow_batch *batch, u64 *iova,
 			      u64 last)
 {
-	struct s390_shadow_seen *seen = &batch->seen;
+	struct s390_shadow_walk_cache *cache = &batch->walk_cache;
 	enum zpci_table_level level;
 	u64 addr = *iova, gaddr;
 
 	/* Each part of either table is looked at once in the course of a refresh */
-	if (!seen->begun) {
-		memset(seen->gaddr, 0xff, sizeof(seen->gaddr));
-		memset(seen->next, 0xff, sizeof(seen->next));
-		seen->nr = 0;
+	if (!cache->valid) {
+		memset(cache->gaddr, 0xff, sizeof(cache->gaddr));
+		memset(cache->next, 0xff, sizeof(cache->next));
+		cache->nr = 0;
 	}
-	if (!seen->begun || seen->ours < addr) {
-		seen->ours = addr;
-		if (!dma_find_seg_trans(shadow->root, shadow->top, &seen->ours,
+	if (!cache->valid || cache->next_pt < addr) {
+		cache->next_pt = addr;
+		if (!dma_find_seg_trans(shadow->root, shadow->top, &cache->next_pt,
 					last))
-			seen->ours = U64_MAX;
-		seen->begun = true;
+			cache->next_pt = U64_MAX;
+		cache->valid = true;
 	}
 
-	while (addr != seen->ours) {
-		if (--batch->steps <= 0 || signal_pending(current) ||
+	while (addr != cache->next_pt) {
+		if (--batch->budget <= 0 || signal_pending(current) ||
 		    READ_ONCE(shadow->dead))
 			break;
-		if (peek(shadow, batch, addr, last, addr != *iova, &level,
+		if (lookup_guest(shadow, batch, addr, last, addr != *iova, &level,
 			 &gaddr) != ZPCI_ENTRY_INVALID)
 			break;
 		/* Nothing there of the guest's, but maybe of ours */
-		addr = invalid_until(shadow, batch, level, gaddr, addr, last);
-		if (addr >= min(seen->ours, last)) {
-			addr = seen->ours;
+		addr = find_last_invalid(shadow, batch, level, gaddr, addr, last);
+		if (addr >= min(cache->next_pt, last)) {
+			addr = cache->next_pt;
 			break;
 		}
 		addr++;

@@ -9,7 +9,7 @@
  * S390_SHADOW_PRUNE_MIN.
  *
  * Invariants that this file keeps: tables leave the tree only while no refresh
- * is in progress (&s390_shadow.live is held for writing), which finds its way
+ * is in progress (&s390_shadow.tree_lock is held for writing), which finds its way
  * through them without a lock; and they are freed after a host refresh.
  */
 
@@ -97,7 +97,7 @@ static bool prune_table(struct s390_shadow *shadow,
 				empty = false;
 				continue;
 			}
-			s390_shadow_cut_leaf(shadow, batch, &table[i], iova);
+			s390_shadow_unlink_pt(shadow, batch, &table[i], iova);
 		} else {
 			if (!prune_table(shadow, batch, next, level - 1, iova)) {
 				empty = false;
@@ -105,7 +105,7 @@ static bool prune_table(struct s390_shadow *shadow,
 			}
 			WRITE_ONCE(table[i], ZPCI_TABLE_INVALID);
 			batch_add_table(batch, next);
-			s390_shadow_batch_cover(batch, iova, iova + span - 1);
+			s390_shadow_batch_add_range(batch, iova, iova + span - 1);
 		}
 		atomic64_inc(&shadow->tables_pruned);
 	}
@@ -115,7 +115,7 @@ static bool prune_table(struct s390_shadow *shadow,
 
 /**
  * s390_shadow_prune() - give back empty host tables
- * @shadow: the shadow; &s390_shadow.live is not held
+ * @shadow: the shadow; &s390_shadow.tree_lock is not held
  * @batchp: an empty batch; NULL afterwards if the host refresh failed
  *
  * Does nothing if a refresh is in progress elsewhere: the last of them to end
@@ -128,13 +128,13 @@ void s390_shadow_prune(struct s390_shadow *shadow,
 {
 	struct s390_shadow_batch *batch = *batchp;
 
-	if (!down_write_trylock(&shadow->live)) {
-		u64 used = atomic64_read(&shadow->leaves_used);
+	if (!down_write_trylock(&shadow->tree_lock)) {
+		u64 used = atomic64_read(&shadow->pts_used);
 
 		if (atomic64_read(&shadow->tables) <
 		    4 * (S390_SHADOW_PRUNE_MIN + S390_SHADOW_PRUNE_FACTOR * used))
 			return;
-		if (down_write_killable(&shadow->live))
+		if (down_write_killable(&shadow->tree_lock))
 			return;
 	}
 	if (!READ_ONCE(shadow->dead)) {
@@ -142,5 +142,5 @@ void s390_shadow_prune(struct s390_shadow *shadow,
 		/* On failure the tables wait in limbo, like anything else */
 		s390_shadow_batch_flush(shadow, batchp);
 	}
-	up_write(&shadow->live);
+	up_write(&shadow->tree_lock);
 }

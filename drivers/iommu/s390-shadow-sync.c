@@ -22,7 +22,7 @@
  *    all of this for the part of the range that it covers, which is why a walk
  *    may be carried on after any pause.
  * 3. Every guest entry is fetched once under the lock, and only the copy is
- *    judged. What s390_shadow_next_segment() fetches without the lock decides
+ *    judged. What s390_shadow_find_segment() fetches without the lock decides
  *    solely whether a segment is looked at.
  * 4. Every pinned page is charged before it is pinned and uncharged after it
  *    was unpinned. Tables are charged to the memory cgroup of the caller.
@@ -42,7 +42,7 @@
  * Frames @nr from the batch's end on were taken out of the entries @px to
  * @px + @entries - 1
  */
-static __always_inline void segment_took(struct s390_shadow_segment *seg,
+static __always_inline void account_unmapped(struct s390_shadow_segment *seg,
 					 unsigned int px, unsigned int entries,
 					 unsigned int nr)
 {
@@ -53,14 +53,14 @@ static __always_inline void segment_took(struct s390_shadow_segment *seg,
 	seg->batch->nr += nr;
 	seg->unmapped += nr;
 	seg->changed = true;
-	s390_shadow_batch_cover(seg->batch, iova,
+	s390_shadow_batch_add_range(seg->batch, iova,
 				iova + ((u64)entries << PAGE_SHIFT) - 1);
 }
 
 static noinline void trace_unmapped(struct s390_shadow_segment *seg,
 				    const u64 *pte, u64 mirror)
 {
-	u64 px = pte - (u64 *)seg->leaf;
+	u64 px = pte - (u64 *)seg->pt;
 
 	trace_s390_shadow_unmap(seg->shadow->id, seg->iova + (px << PAGE_SHIFT),
 				mirror);
@@ -89,38 +89,38 @@ static __always_inline void trace_map(struct s390_shadow_segment *seg,
 }
 
 /**
- * s390_shadow_segment_clear() - withdraw frames
+ * s390_shadow_segment_unmap() - withdraw frames
  * @seg: the segment, which has a leaf; the lock of its bucket is held
  * @px: page table index of the first
  * @nr: number of page table entries
  *
  * What was there is added to the batch, which must have room for it.
  */
-void s390_shadow_segment_clear(struct s390_shadow_segment *seg, unsigned int px,
+void s390_shadow_segment_unmap(struct s390_shadow_segment *seg, unsigned int px,
 			       unsigned int nr)
 {
 	struct s390_shadow_frame *frame = &seg->batch->frames[seg->batch->nr];
-	u64 *mirror = s390_shadow_mirror(seg->leaf);
+	u64 *mirror = s390_shadow_mirror(seg->pt);
 	unsigned int i, n = 0;
 	u64 old;
 
 	for (i = px; i < px + nr; i++) {
-		old = seg->leaf[i];
+		old = seg->pt[i];
 		if (!pt_entry_isvalid(old))
 			continue;
-		WRITE_ONCE(seg->leaf[i], ZPCI_PTE_INVALID);
+		WRITE_ONCE(seg->pt[i], ZPCI_PTE_INVALID);
 		frame[n++] = s390_shadow_frame(old, mirror[i]);
-		trace_unmap(seg, (u64 *)&seg->leaf[i], mirror[i]);
+		trace_unmap(seg, (u64 *)&seg->pt[i], mirror[i]);
 		mirror[i] = ZPCI_PTE_INVALID;
 	}
-	segment_took(seg, px, nr, n);
+	account_unmapped(seg, px, nr, n);
 }
 
 /**
- * s390_shadow_segment_done() - account for what was done to a segment
+ * s390_shadow_segment_account() - account for what was done to a segment
  * @seg: the segment; the lock of its bucket is held, and about to be released
  */
-void s390_shadow_segment_done(struct s390_shadow_segment *seg)
+void s390_shadow_segment_account(struct s390_shadow_segment *seg)
 {
 	struct s390_shadow *shadow = seg->shadow;
 
@@ -129,10 +129,10 @@ void s390_shadow_segment_done(struct s390_shadow_segment *seg)
 	if (seg->unmapped)
 		atomic64_add(seg->unmapped, &shadow->unmapped);
 	if (seg->mapped != seg->unmapped)
-		s390_shadow_account_leaf(shadow, seg->leaf,
+		s390_shadow_account_pt(shadow, seg->pt,
 					 (int)seg->mapped - (int)seg->unmapped);
 	if (seg->changed)
-		s390_shadow_batch_count(shadow, seg->batch, seg->bucket);
+		s390_shadow_batch_mark_bucket(shadow, seg->batch, seg->bucket);
 }
 
 static void shadow_account_pinned(struct s390_shadow *shadow, unsigned int nr)
@@ -146,34 +146,34 @@ static void shadow_account_pinned(struct s390_shadow *shadow, unsigned int nr)
 }
 
 /* Entries @px on were pinned as @pages: that is what the guest wants there */
-static noinline void segment_set(struct s390_shadow_segment *seg,
+static noinline void segment_map_pages(struct s390_shadow_segment *seg,
 				 const u64 *want, unsigned int px,
 				 struct page **pages, unsigned int nr)
 {
 	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
 	struct s390_shadow_frame *frame = frames;
 	u64 iova = seg->iova + ((u64)px << PAGE_SHIFT);
-	u64 *mirror = s390_shadow_mirror(seg->leaf) + px;
-	u64 *leaf = (u64 *)seg->leaf + px;
+	u64 *mirror = s390_shadow_mirror(seg->pt) + px;
+	u64 *pt = (u64 *)seg->pt + px;
 	unsigned int i;
 
 	want += px;
 	for (i = 0; i < nr; i++) {
-		u64 old = leaf[i];
+		u64 old = pt[i];
 
-		WRITE_ONCE(leaf[i], zpci_make_pte(page_to_phys(pages[i]),
+		WRITE_ONCE(pt[i], zpci_make_pte(page_to_phys(pages[i]),
 						  want[i] & ZPCI_TABLE_PROTECTED));
 		if (pt_entry_isvalid(old)) {
 			*frame++ = s390_shadow_frame(old, mirror[i]);
-			trace_unmap(seg, &leaf[i], mirror[i]);
+			trace_unmap(seg, &pt[i], mirror[i]);
 		}
 		trace_map(seg, px + i, want[i]);
 		mirror[i] = want[i];
 	}
-	segment_took(seg, px, nr, frame - frames);
+	account_unmapped(seg, px, nr, frame - frames);
 	seg->mapped += nr;
 	if (seg->shadow->refresh_new) {
-		s390_shadow_batch_cover(seg->batch, iova,
+		s390_shadow_batch_add_range(seg->batch, iova,
 					iova + ((u64)nr << PAGE_SHIFT) - 1);
 		seg->changed = true;
 	}
@@ -195,21 +195,21 @@ static int segment_map_run(struct s390_shadow_segment *seg, const u64 *want,
 	while (nr) {
 		n = min_t(unsigned int, nr, ARRAY_SIZE(pages));
 		got = shadow->ops->pin(shadow->guest, &want[px], n, pages);
-		seg->batch->steps -= max(got, 1L);
+		seg->batch->budget -= max(got, 1L);
 		if (got <= 0) {
 			rc = got ?: -EFAULT;
 			goto fail;
 		}
 		seg->charged -= got;
 		shadow_account_pinned(shadow, got);
-		segment_set(seg, want, px, pages, got);
+		segment_map_pages(seg, want, px, pages, got);
 		px += got;
 		nr -= got;
 	}
 	return 0;
 
 fail:
-	s390_shadow_segment_clear(seg, px, nr);
+	s390_shadow_segment_unmap(seg, px, nr);
 	return rc;
 }
 
@@ -218,7 +218,7 @@ fail:
  * or nothing for now. Returns where the next frame is to be noted.
  */
 static __always_inline struct s390_shadow_frame *
-segment_drop(struct s390_shadow_segment *seg, u64 *pte, u64 new,
+unmap_entry(struct s390_shadow_segment *seg, u64 *pte, u64 new,
 	     struct s390_shadow_frame *frame)
 {
 	u64 *mirror = s390_shadow_mirror(pte), old = *pte;
@@ -232,14 +232,14 @@ segment_drop(struct s390_shadow_segment *seg, u64 *pte, u64 new,
 	return frame;
 }
 
-/* What segment_give_back() does, for a range of one entry, which most are */
-static unsigned int segment_give_back_one(struct s390_shadow_segment *seg,
+/* What segment_unmap_changed() does, for a range of one entry, which most are */
+static unsigned int segment_unmap_changed_one(struct s390_shadow_segment *seg,
 					  const u64 *want, bool unmap_only)
 {
 	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
 	unsigned int px = seg->px_first;
 	struct s390_shadow_frame *frame;
-	u64 *pte = (u64 *)&seg->leaf[px];
+	u64 *pte = (u64 *)&seg->pt[px];
 	u64 new = want[px];
 
 	if (new == *s390_shadow_mirror(pte))
@@ -249,8 +249,8 @@ static unsigned int segment_give_back_one(struct s390_shadow_segment *seg,
 			return 1;
 		new = ZPCI_PTE_INVALID;
 	}
-	frame = segment_drop(seg, pte, new, frames);
-	segment_took(seg, px, 1, frame - frames);
+	frame = unmap_entry(seg, pte, new, frames);
+	account_unmapped(seg, px, 1, frame - frames);
 	return 0;
 }
 
@@ -260,13 +260,13 @@ static unsigned int segment_give_back_one(struct s390_shadow_segment *seg,
  * registers if it is inlined. Returns the index where it ended.
  */
 static noinline unsigned long
-segment_drop_run(struct s390_shadow_segment *seg, const u64 *want,
+unmap_run(struct s390_shadow_segment *seg, const u64 *want,
 		 unsigned long px, unsigned long end, bool unmap_only)
 {
 	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
 	struct s390_shadow_frame *frame = frames;
 	const u64 *new, *last = &want[end];
-	u64 *pte = (u64 *)&seg->leaf[px];
+	u64 *pte = (u64 *)&seg->pt[px];
 
 	for (new = &want[px]; new < last; new++, pte++) {
 		u64 *mirror = s390_shadow_mirror(pte), now = *new;
@@ -278,15 +278,15 @@ segment_drop_run(struct s390_shadow_segment *seg, const u64 *want,
 				break;
 			now = ZPCI_PTE_INVALID;
 		}
-		frame = segment_drop(seg, pte, now, frame);
+		frame = unmap_entry(seg, pte, now, frame);
 	}
 	end = new - want;
-	segment_took(seg, px, end - px, frame - frames);
+	account_unmapped(seg, px, end - px, frame - frames);
 	return end;
 }
 
 /* Where does a run of entries end that are to be mapped? */
-static noinline unsigned long wanted_until(const u64 *want, const u64 *mirror,
+static noinline unsigned long map_run_end(const u64 *want, const u64 *mirror,
 					   unsigned long px, unsigned long end)
 {
 	while (px < end && want[px] != mirror[px] &&
@@ -301,22 +301,22 @@ static noinline unsigned long wanted_until(const u64 *want, const u64 *mirror,
  *
  * Return: how many are to be mapped, between entries @mapp[0] and @mapp[1]
  */
-static unsigned int segment_give_back(struct s390_shadow_segment *seg,
+static unsigned int segment_unmap_changed(struct s390_shadow_segment *seg,
 				      const u64 *want, bool unmap_only,
 				      unsigned int mapp[2])
 {
 	unsigned long px = seg->px_first, end = seg->px_last + 1, first;
-	u64 *mirror = s390_shadow_mirror(seg->leaf);
+	u64 *mirror = s390_shadow_mirror(seg->pt);
 	unsigned int to_map = 0;
 
 	while (px < end) {
 		px += zpci_same_len(&want[px], &mirror[px], end - px);
-		px = segment_drop_run(seg, want, px, end, unmap_only);
+		px = unmap_run(seg, want, px, end, unmap_only);
 		if (unmap_only)
 			continue;
 
 		first = px;
-		px = wanted_until(want, mirror, px, end);
+		px = map_run_end(want, mirror, px, end);
 		if (px == first)
 			continue;
 		if (!to_map)
@@ -331,7 +331,7 @@ static unsigned int segment_give_back(struct s390_shadow_segment *seg,
 static int segment_map(struct s390_shadow_segment *seg, const u64 *want,
 		       unsigned int px, unsigned int last, int charge_rc)
 {
-	u64 *mirror = s390_shadow_mirror(seg->leaf);
+	u64 *mirror = s390_shadow_mirror(seg->pt);
 	unsigned int nr;
 	int rc, ret = 0;
 
@@ -342,7 +342,7 @@ static int segment_map(struct s390_shadow_segment *seg, const u64 *want,
 		while (px + nr <= last && want[px + nr] != mirror[px + nr])
 			nr++;
 		if (charge_rc) {
-			s390_shadow_segment_clear(seg, px, nr);
+			s390_shadow_segment_unmap(seg, px, nr);
 			rc = charge_rc;
 		} else {
 			rc = segment_map_run(seg, want, px, nr);
@@ -378,9 +378,9 @@ static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
 
 	/* First give back, so that limits do not stand in the way */
 	if (seg->px_first == seg->px_last)
-		total = segment_give_back_one(seg, want, unmap_only);
+		total = segment_unmap_changed_one(seg, want, unmap_only);
 	else
-		total = segment_give_back(seg, want, unmap_only, map);
+		total = segment_unmap_changed(seg, want, unmap_only, map);
 	return total ? segment_map_all(seg, want, map, total) : 0;
 }
 
@@ -395,10 +395,10 @@ static bool wants_any(const struct s390_shadow_segment *seg)
 }
 
 /* The segment gets a page table, and what leads to it */
-static noinline int segment_new_leaf(struct s390_shadow_segment *seg)
+static noinline int segment_link_pt(struct s390_shadow_segment *seg)
 {
 	struct s390_shadow *shadow = seg->shadow;
-	struct page *page = s390_shadow_alloc_leaf();
+	struct page *page = s390_shadow_alloc_pt();
 	unsigned int tables = 1;
 	unsigned long *step;
 
@@ -413,7 +413,7 @@ static noinline int segment_new_leaf(struct s390_shadow_segment *seg)
 	atomic64_add(tables, &shadow->tables);
 	if (!step)
 		return -ENOMEM;
-	seg->leaf = page_address(page);
+	seg->pt = page_address(page);
 	WRITE_ONCE(*step, zpci_make_ste(page_to_phys(page)));
 	return 0;
 }
@@ -429,7 +429,7 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 	step = dma_lookup_seg_trans(shadow->root, shadow->top, seg->iova);
 	ste = step ? READ_ONCE(*step) : ZPCI_TABLE_INVALID;
 	if (reg_entry_isvalid(ste))
-		seg->leaf = phys_to_virt(ste & ZPCI_STE_ADDR_MASK);
+		seg->pt = phys_to_virt(ste & ZPCI_STE_ADDR_MASK);
 
 	rc = s390_shadow_fetch_segment(seg);
 	if (rc < 0)
@@ -438,19 +438,19 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 		return 0;
 
 	if (!rc) {
-		if (!seg->leaf)
+		if (!seg->pt)
 			return 0;
 		/* The guest gave up the whole segment: so do we */
-		s390_shadow_segment_clear(seg, 0, ZPCI_PT_ENTRIES);
-		s390_shadow_cut_leaf(shadow, batch, step, seg->iova);
+		s390_shadow_segment_unmap(seg, 0, ZPCI_PT_ENTRIES);
+		s390_shadow_unlink_pt(shadow, batch, step, seg->iova);
 		seg->changed = true;
 		return 0;
 	}
 
-	if (!seg->leaf) {
+	if (!seg->pt) {
 		if (unmap_only || !wants_any(seg))
 			return 0;
-		rc = segment_new_leaf(seg);
+		rc = segment_link_pt(seg);
 		if (rc)
 			return rc;
 	}
@@ -475,7 +475,7 @@ static int segment_sync(struct s390_shadow *shadow,
 	int rc;
 
 	atomic_inc(&shadow->syncing);
-	/* Counted before entries are fetched; pairs with shadow_settle() */
+	/* Counted before entries are fetched; pairs with wait_for_syncs() */
 	smp_mb__after_atomic();
 	if (mutex_lock_killable(&bucket->lock)) {
 		rc = -EINTR;
@@ -483,14 +483,14 @@ static int segment_sync(struct s390_shadow *shadow,
 	}
 
 	rc = segment_sync_locked(&seg, unmap_only);
-	batch->steps--;
-	s390_shadow_segment_done(&seg);
+	batch->budget--;
+	s390_shadow_segment_account(&seg);
 	/*
 	 * Someone else has changed a segment of this bucket and not told the
 	 * function yet. Our caller may rely on what we found only after that.
 	 */
-	if (s390_shadow_unfinished(bucket, batch, seg.bucket))
-		s390_shadow_batch_cover(batch, first, last);
+	if (s390_shadow_has_unflushed(bucket, batch, seg.bucket))
+		s390_shadow_batch_add_range(batch, first, last);
 
 	mutex_unlock(&bucket->lock);
 out:
@@ -502,7 +502,7 @@ out:
  * Wait for those who may have fetched guest entries before our caller began,
  * and will write what they make of them after we looked.
  */
-static int shadow_settle(struct s390_shadow *shadow)
+static int wait_for_syncs(struct s390_shadow *shadow)
 {
 	unsigned int i;
 
@@ -534,11 +534,11 @@ static bool walk_next(struct s390_shadow *shadow,
 		      struct s390_shadow_walk *walk)
 {
 	if (walk->making_room || walk->nomem) {
-		batch->steps--;
+		batch->budget--;
 		return dma_find_seg_trans(shadow->root, shadow->top,
 					  &walk->next, walk->last);
 	}
-	return s390_shadow_next_segment(shadow, batch, &walk->next,
+	return s390_shadow_find_segment(shadow, batch, &walk->next,
 					walk->last);
 }
 
@@ -569,7 +569,7 @@ static noinline int walk_segments(struct s390_shadow *shadow,
 	u64 seg_last, start = walk->next, last = walk->last;
 	int rc;
 
-	rc = shadow_settle(shadow);
+	rc = wait_for_syncs(shadow);
 	if (rc)
 		return rc;
 	/* A whole segment may be one that is passed over */
@@ -592,7 +592,7 @@ static noinline int walk_segments(struct s390_shadow *shadow,
 		}
 		walk->next = seg_last + 1;
 
-		if (batch->nr > S390_SHADOW_BATCH - ZPCI_PT_ENTRIES) {
+		if (batch->nr > S390_SHADOW_BATCH_FRAMES - ZPCI_PT_ENTRIES) {
 			rc = s390_shadow_batch_flush(shadow, batchp);
 			if (rc)
 				return rc;
@@ -606,7 +606,7 @@ static noinline int walk_segments(struct s390_shadow *shadow,
 			rc = -ENODEV;
 		else if (signal_pending(current))
 			rc = -EINTR;
-		else if (batch->steps <= 0 || rwsem_is_contended(&shadow->live))
+		else if (batch->budget <= 0 || rwsem_is_contended(&shadow->tree_lock))
 			rc = -EAGAIN;
 		if (rc)
 			break;
@@ -615,7 +615,7 @@ static noinline int walk_segments(struct s390_shadow *shadow,
 passed:
 	/* Segments were passed over: was one of them given up just before? */
 	if (walk->next > start)
-		s390_shadow_cover_unfinished(shadow, *batchp, start,
+		s390_shadow_batch_add_unflushed(shadow, *batchp, start,
 					     walk->next == last ?
 					     last : walk->next - 1);
 	return rc;
@@ -638,16 +638,16 @@ static int shadow_sync(struct s390_shadow *shadow,
 /* More tables than what is mapped can need? */
 static bool shadow_wants_pruning(struct s390_shadow *shadow)
 {
-	u64 used = atomic64_read(&shadow->leaves_used);
+	u64 used = atomic64_read(&shadow->pts_used);
 
 	if (atomic64_read(&shadow->tables) <=
 	    S390_SHADOW_PRUNE_MIN + S390_SHADOW_PRUNE_FACTOR * used)
 		return false;
 	/* Those that await a host refresh can't be helped */
-	return !READ_ONCE(shadow->stale);
+	return !READ_ONCE(shadow->flush_failed);
 }
 
-static void walk_anew(struct s390_shadow_walk *walk)
+static void walk_restart(struct s390_shadow_walk *walk)
 {
 	walk->next = walk->first;
 	walk->nomem = false;
@@ -658,23 +658,23 @@ static void walk_anew(struct s390_shadow_walk *walk)
  * what the guest has given up since makes room there: so a pass takes that out
  * first, before everything is refreshed.
  */
-static int shadow_recover(struct s390_shadow *shadow,
+static int shadow_retry_flush(struct s390_shadow *shadow,
 			  struct s390_shadow_walk *walk)
 {
 	int rc;
 
 	if (walk->making_room)
 		return 0;
-	rc = s390_shadow_leave_limbo(shadow);
+	rc = s390_shadow_retry_flush(shadow);
 	if (rc != -ENOMEM || walk->made_room)
 		return rc;
 	walk->making_room = true;
-	walk_anew(walk);
+	walk_restart(walk);
 	return 0;
 }
 
 /* A pass came to its end: was it the last? */
-static int shadow_end_pass(struct s390_shadow *shadow,
+static int walk_end_pass(struct s390_shadow *shadow,
 			   struct s390_shadow_walk *walk)
 {
 	int rc;
@@ -682,15 +682,15 @@ static int shadow_end_pass(struct s390_shadow *shadow,
 	if (walk->making_room) {
 		walk->making_room = false;
 		walk->made_room = true;
-		walk_anew(walk);
-		rc = s390_shadow_leave_limbo(shadow);
+		walk_restart(walk);
+		rc = s390_shadow_retry_flush(shadow);
 		return rc ?: -EAGAIN;
 	}
 	if (!walk->nomem)
 		return 0;
 	/* See what the range has given back, and try once more */
 	walk->again = true;
-	walk_anew(walk);
+	walk_restart(walk);
 	return -EAGAIN;
 }
 
@@ -759,7 +759,7 @@ int s390_shadow_refresh(struct s390_shadow *shadow,
 	}
 
 	/* Whoever waits to write may wait for a page fault of someone else's */
-	if (down_read_killable(&shadow->live)) {
+	if (down_read_killable(&shadow->tree_lock)) {
 		rc = -EINTR;
 		goto free;
 	}
@@ -772,8 +772,8 @@ int s390_shadow_refresh(struct s390_shadow *shadow,
 		rc = -EINVAL;
 		goto out;
 	}
-	if (READ_ONCE(shadow->stale)) {
-		rc = shadow_recover(shadow, walk);
+	if (READ_ONCE(shadow->flush_failed)) {
+		rc = shadow_retry_flush(shadow, walk);
 		if (rc)
 			goto out;
 	}
@@ -788,9 +788,9 @@ int s390_shadow_refresh(struct s390_shadow *shadow,
 	if (rc == -ENOMEM && walk->making_room)
 		rc = walk->next < walk->last ? -EAGAIN : 0;
 	if (!rc)
-		rc = shadow_end_pass(shadow, walk);
+		rc = walk_end_pass(shadow, walk);
 out:
-	up_read(&shadow->live);
+	up_read(&shadow->tree_lock);
 	if (batch && shadow_wants_pruning(shadow))
 		s390_shadow_prune(shadow, &batch);
 free:

@@ -54,7 +54,7 @@ struct fixture {
 	u64 tlb[NR_IOVAS];
 
 	bool lost_table;
-	bool abandoned;
+	bool detached;
 	unsigned long charged;
 	unsigned int ends;
 
@@ -297,18 +297,18 @@ static void function_loses_table(struct fixture *f)
 	f->lost_table = true;
 }
 
-static void fake_abandon(void *host)
+static void fake_detach(void *host)
 {
 	struct fixture *f = host;
 
-	f->abandoned = true;
+	f->detached = true;
 	function_loses_table(f);
 	s390_shadow_engine_teardown(f->shadow);
 }
 
 static const struct s390_shadow_host_ops fake_host_ops = {
 	.refresh = fake_refresh,
-	.abandon = fake_abandon,
+	.detach = fake_detach,
 };
 
 static int refresh_range(struct fixture *f, u64 first, u64 last)
@@ -360,7 +360,7 @@ static void start_shadow(struct fixture *f)
 					      &fake_host_ops, f, true, 1);
 	KUNIT_ASSERT_NOT_NULL(f->test, f->shadow);
 	f->lost_table = false;
-	f->abandoned = false;
+	f->detached = false;
 }
 
 static u64 tables(struct fixture *f)
@@ -639,9 +639,9 @@ static void withdraw_fails(struct kunit *test)
 			KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), -EIO);
 			KUNIT_EXPECT_EQ(test, pinned(f), 2);
 		}
-		s390_shadow_withdraw(f->shadow, gaddr_of(FRAME_DATA),
+		s390_shadow_unmap_gpa_range(f->shadow, gaddr_of(FRAME_DATA),
 				     gaddr_of(FRAME_DATA + 1) - 1);
-		KUNIT_EXPECT_EQ(test, f->abandoned, n > 1);
+		KUNIT_EXPECT_EQ(test, f->detached, n > 1);
 		KUNIT_EXPECT_EQ(test, pinned(f), n == 1 ? 1 : 0);
 		f->failing_refreshes = 0;
 		guest_builds_table(f);

@@ -8,7 +8,7 @@
  * - s390-shadow-sync.c: refreshed, which is where entries get into the host
  *   table
  * - s390-shadow-guest.c: the guest's table is read
- * - s390-shadow-withdraw.c: guest memory goes away
+ * - s390-shadow-unmap.c: guest memory goes away
  * - s390-shadow-prune.c: empty host tables are given back
  * - s390-shadow-batch.c: what any of these took out is released
  * - s390-shadow-domain.c: the engine meets the function and its iommu_domain
@@ -30,9 +30,9 @@
  * cgroup. A batch for each refresh in progress comes on top, and one that waits
  * for the next.
  *
- * Lock order: withdraw_lock -> live -> bucket->lock -> (locks of the guest ops,
- * mmap_lock); live -> limbo_lock -> locks of the host ops and of the guest ops.
- * Bucket locks do not nest. The abandon operation is called with withdraw_lock
+ * Lock order: spare_lock -> live -> bucket->lock -> (locks of the guest ops,
+ * mmap_lock); live -> failed_lock -> locks of the host ops and of the guest ops.
+ * Bucket locks do not nest. The abandon operation is called with spare_lock
  * held and takes attach_lock of the function (s390-shadow-domain.c).
  */
 
@@ -45,11 +45,11 @@
 #include "s390-shadow.h"
 
 /**
- * s390_shadow_alloc_leaf() - allocate a shadow page table
+ * s390_shadow_alloc_pt() - allocate a shadow page table
  *
  * Return: a page with all entries of both halves invalid, or NULL
  */
-struct page *s390_shadow_alloc_leaf(void)
+struct page *s390_shadow_alloc_pt(void)
 {
 	struct page *page;
 
@@ -61,26 +61,26 @@ struct page *s390_shadow_alloc_leaf(void)
 }
 
 /**
- * s390_shadow_cut_leaf() - take a shadow page table out of the host table
+ * s390_shadow_unlink_pt() - take a shadow page table out of the host table
  * @shadow: the shadow
  * @batch: where it awaits the host refresh
  * @step: the segment table entry that leads to it; the lock of its bucket is
- *	  held, or &s390_shadow.live for writing
+ *	  held, or &s390_shadow.tree_lock for writing
  * @iova: I/O address of the segment
  *
  * No entry of the page table is valid any more.
  */
-void s390_shadow_cut_leaf(struct s390_shadow *shadow,
+void s390_shadow_unlink_pt(struct s390_shadow *shadow,
 			  struct s390_shadow_batch *batch, unsigned long *step,
 			  u64 iova)
 {
 	struct page *page = virt_to_page(dma_next_cpu_table(ZPCI_LEVEL_ST, *step));
 
-	s390_shadow_batch_count(shadow, batch, s390_shadow_bucket(iova));
+	s390_shadow_batch_mark_bucket(shadow, batch, s390_shadow_bucket(iova));
 	WRITE_ONCE(*step, ZPCI_TABLE_INVALID);
-	s390_shadow_batch_cover(batch, iova,
+	s390_shadow_batch_add_range(batch, iova,
 				zpci_span_last(ZPCI_LEVEL_ST, iova));
-	list_add(&page->lru, &batch->leaves);
+	list_add(&page->lru, &batch->pts);
 }
 
 /**
@@ -199,7 +199,7 @@ s390_shadow_engine_create(const struct s390_shadow_config *cfg,
 	shadow->top = top;
 	shadow->iota = zpci_make_iota(top, virt_to_phys(shadow->root));
 	kref_init(&shadow->ref);
-	init_rwsem(&shadow->live);
+	init_rwsem(&shadow->tree_lock);
 	shadow->cfg = *cfg;
 	shadow->guest_top = zpci_iota_level(cfg->iota);
 	shadow->ops = ops;
@@ -210,9 +210,9 @@ s390_shadow_engine_create(const struct s390_shadow_config *cfg,
 	shadow->id = id;
 	for (i = 0; i < S390_SHADOW_BUCKETS; i++)
 		mutex_init(&shadow->buckets[i].lock);
-	mutex_init(&shadow->withdraw_lock);
-	INIT_LIST_HEAD(&shadow->limbo);
-	mutex_init(&shadow->limbo_lock);
+	mutex_init(&shadow->spare_lock);
+	INIT_LIST_HEAD(&shadow->failed_batches);
+	mutex_init(&shadow->failed_lock);
 	return shadow;
 
 free_spare:
@@ -223,16 +223,16 @@ free_shadow:
 }
 
 /* Unpin what the page table @leaf still names, and free it */
-static void teardown_leaf(struct s390_shadow *shadow, unsigned long *leaf)
+static void teardown_pt(struct s390_shadow *shadow, unsigned long *pt)
 {
 	struct s390_shadow_frame frames[S390_SHADOW_PIN_CHUNK];
-	u64 *mirror = s390_shadow_mirror(leaf);
+	u64 *mirror = s390_shadow_mirror(pt);
 	unsigned int px, nr = 0;
 
 	for (px = 0; px < ZPCI_PT_ENTRIES; px++) {
-		if (!pt_entry_isvalid(leaf[px]))
+		if (!pt_entry_isvalid(pt[px]))
 			continue;
-		frames[nr++] = s390_shadow_frame(leaf[px], mirror[px]);
+		frames[nr++] = s390_shadow_frame(pt[px], mirror[px]);
 		if (nr < ARRAY_SIZE(frames))
 			continue;
 		atomic64_add(nr, &shadow->unmapped);
@@ -241,7 +241,7 @@ static void teardown_leaf(struct s390_shadow *shadow, unsigned long *leaf)
 	}
 	atomic64_add(nr, &shadow->unmapped);
 	s390_shadow_unpin(shadow, frames, nr);
-	s390_shadow_free_leaf(shadow, virt_to_page(leaf));
+	s390_shadow_free_pt(shadow, virt_to_page(pt));
 }
 
 /* Free a table with all that hangs below it. Calls itself for each level. */
@@ -256,7 +256,7 @@ static void teardown_table(struct s390_shadow *shadow, unsigned long *table,
 			continue;
 		next = dma_next_cpu_table(level, table[i]);
 		if (level == ZPCI_LEVEL_ST) {
-			teardown_leaf(shadow, next);
+			teardown_pt(shadow, next);
 			cond_resched();
 		} else {
 			teardown_table(shadow, next, level - 1);
@@ -283,23 +283,23 @@ void s390_shadow_engine_teardown(struct s390_shadow *shadow)
 
 	/* Makes long walks stop at the next segment */
 	WRITE_ONCE(shadow->dead, true);
-	down_write(&shadow->live);
+	down_write(&shadow->tree_lock);
 	if (!shadow->root)
 		goto out;
 
 	teardown_table(shadow, shadow->root, shadow->top);
 	shadow->root = NULL;
 
-	list_for_each_entry_safe(batch, tmp, &shadow->limbo, node) {
+	list_for_each_entry_safe(batch, tmp, &shadow->failed_batches, node) {
 		list_del(&batch->node);
 		s390_shadow_batch_release(shadow, batch);
 		s390_shadow_free_batch(shadow, batch);
 	}
-	WRITE_ONCE(shadow->stale, false);
+	WRITE_ONCE(shadow->flush_failed, false);
 	if (shadow->ops->end)
 		shadow->ops->end(shadow->guest);
 out:
-	up_write(&shadow->live);
+	up_write(&shadow->tree_lock);
 }
 
 /**

@@ -24,7 +24,7 @@ struct s390_domain;
 #define S390_SHADOW_BUCKETS	64
 
 /* Fewer page table entries than that are not read in bulk first */
-#define S390_SHADOW_FEW		8
+#define S390_SHADOW_BULK_MIN		8
 
 /*
  * Steps after which a refresh returns to its caller, who holds locks that others
@@ -32,7 +32,7 @@ struct s390_domain;
  * read for that as a page table has, and a page that is to be pinned are a step
  * each.
  */
-#define S390_SHADOW_STEPS	2048
+#define S390_SHADOW_BUDGET	2048
 
 /*
  * Empty host tables are pruned when there are more than this, and more tables
@@ -53,7 +53,7 @@ struct s390_domain;
 				 __GFP_RETRY_MAYFAIL)
 
 /* Frames that a batch holds back until the host refresh */
-#define S390_SHADOW_BATCH	(2 * ZPCI_PT_ENTRIES)
+#define S390_SHADOW_BATCH_FRAMES	(2 * ZPCI_PT_ENTRIES)
 
 /**
  * struct s390_shadow_host_ops - what the engine wants of the host
@@ -90,7 +90,7 @@ struct s390_shadow_bucket {
 } __aligned(64);
 
 /**
- * struct s390_shadow_seen - what a look for segments has seen of guest tables
+ * struct s390_shadow_walk_cache - what a look for segments has seen of guest tables
  * @gaddr: guest absolute address of the last entry of each level that was found to
  *	lead to another table, U64_MAX for none
  * @next: guest absolute addresses of these tables
@@ -101,14 +101,14 @@ struct s390_shadow_bucket {
  * @ours: I/O address of the next segment that the host has a page table for, or
  *	U64_MAX
  */
-struct s390_shadow_seen {
+struct s390_shadow_walk_cache {
 	u64 gaddr[ZPCI_LEVELS];
 	u64 next[ZPCI_LEVELS];
 	unsigned long *table;
 	u64 table_gaddr;
 	unsigned int nr;
-	bool begun;
-	u64 ours;
+	bool valid;
+	u64 next_pt;
 };
 
 /**
@@ -121,8 +121,8 @@ struct s390_shadow_seen {
  * @refresh: the host refresh is needed
  * @first: first I/O address that changed
  * @last: last I/O address that changed
- * @steps: what is left of S390_SHADOW_STEPS
- * @node: in &s390_shadow.limbo when the host refresh failed
+ * @steps: what is left of S390_SHADOW_BUDGET
+ * @node: in &s390_shadow.failed_batches when the host refresh failed
  * @seen: entries that were fetched while looking for segments
  * @guest: page table entries fetched from the guest
  * @frames: what page table entries that were swapped out of the host table named,
@@ -130,17 +130,17 @@ struct s390_shadow_seen {
  */
 struct s390_shadow_batch {
 	unsigned int nr;
-	struct list_head leaves;
+	struct list_head pts;
 	unsigned long *tables;
 	u64 buckets;
 	bool refresh;
 	u64 first;
 	u64 last;
-	int steps;
+	int budget;
 	struct list_head node;
-	struct s390_shadow_seen seen;
+	struct s390_shadow_walk_cache walk_cache;
 	u64 guest[ZPCI_PT_ENTRIES];
-	struct s390_shadow_frame frames[S390_SHADOW_BATCH];
+	struct s390_shadow_frame frames[S390_SHADOW_BATCH_FRAMES];
 };
 
 /**
@@ -165,7 +165,7 @@ struct s390_shadow_segment {
 	unsigned int bucket;
 	unsigned int px_first;
 	unsigned int px_last;
-	unsigned long *leaf;
+	unsigned long *pt;
 	unsigned int charged;
 	unsigned int mapped;
 	unsigned int unmapped;
@@ -193,12 +193,12 @@ struct s390_shadow_segment {
  * @unflushed: sum of @unflushed of all buckets
  * @syncing: how many hold the lock of a bucket, or are about to take one, to
  *	fetch the guest's entries
- * @spare: batch for who must not fail, see s390_shadow_withdraw()
- * @withdraw_lock: protects @spare
+ * @spare: batch for who must not fail, see s390_shadow_unmap_gpa_range()
+ * @spare_lock: protects @spare
  * @idle: an empty batch for the next refresh, or NULL; exchanged atomically
  * @limbo: batches whose host refresh failed; their pages stay pinned until a
  *	refresh of everything succeeds or the function has lost the table
- * @limbo_lock: protects @limbo
+ * @failed_lock: protects @limbo
  * @stale: @limbo is not empty
  * @mapped: see struct s390_shadow_stats
  * @unmapped: see struct s390_shadow_stats
@@ -208,7 +208,7 @@ struct s390_shadow_segment {
  * @refresh_errors: see struct s390_shadow_stats
  * @tables: see struct s390_shadow_stats
  * @tables_pruned: see struct s390_shadow_stats
- * @leaves_used: shadow page tables with a valid entry
+ * @pts_used: shadow page tables with a valid entry
  * @walks: see struct s390_shadow_stats
  * @refused_nomem: see struct s390_shadow_stats
  * @refused_format: see struct s390_shadow_stats
@@ -224,7 +224,7 @@ struct s390_shadow_segment {
 struct s390_shadow {
 	struct rcu_head rcu;
 	struct kref ref;
-	struct rw_semaphore live;
+	struct rw_semaphore tree_lock;
 	bool dead;
 	unsigned long *root;
 	enum zpci_table_level top;
@@ -240,11 +240,11 @@ struct s390_shadow {
 	atomic_t unflushed;
 	atomic_t syncing;
 	struct s390_shadow_batch *spare;
-	struct mutex withdraw_lock;	/* protects spare */
+	struct mutex spare_lock;	/* protects spare */
 	struct s390_shadow_batch *idle;
-	struct list_head limbo;
-	struct mutex limbo_lock;	/* protects limbo */
-	bool stale;
+	struct list_head failed_batches;
+	struct mutex failed_lock;	/* protects limbo */
+	bool flush_failed;
 	atomic64_t mapped;
 	atomic64_t unmapped;
 	atomic64_t pinned;
@@ -253,7 +253,7 @@ struct s390_shadow {
 	atomic64_t refresh_errors;
 	atomic64_t tables;
 	atomic64_t tables_pruned;
-	atomic64_t leaves_used;
+	atomic64_t pts_used;
 	atomic64_t walks;
 	atomic64_t refused_nomem;
 	atomic64_t refused_format;
@@ -272,9 +272,9 @@ s390_shadow_engine_create(const struct s390_shadow_config *cfg,
 			  const struct s390_shadow_host_ops *host_ops,
 			  void *host, bool refresh_new, u32 id);
 void s390_shadow_engine_teardown(struct s390_shadow *shadow);
-struct page *s390_shadow_alloc_leaf(void);
-void s390_shadow_free_leaf(struct s390_shadow *shadow, struct page *page);
-void s390_shadow_cut_leaf(struct s390_shadow *shadow,
+struct page *s390_shadow_alloc_pt(void);
+void s390_shadow_free_pt(struct s390_shadow *shadow, struct page *page);
+void s390_shadow_unlink_pt(struct s390_shadow *shadow,
 			  struct s390_shadow_batch *batch, unsigned long *step,
 			  u64 iova);
 
@@ -288,8 +288,8 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 			       struct s390_shadow_batch *batch);
 int s390_shadow_batch_flush(struct s390_shadow *shadow,
 			    struct s390_shadow_batch **batchp);
-int s390_shadow_leave_limbo(struct s390_shadow *shadow);
-void s390_shadow_cover_unfinished(struct s390_shadow *shadow,
+int s390_shadow_retry_flush(struct s390_shadow *shadow);
+void s390_shadow_batch_add_unflushed(struct s390_shadow *shadow,
 				  struct s390_shadow_batch *batch, u64 first,
 				  u64 last);
 
@@ -309,8 +309,8 @@ s390_shadow_get_batch(struct s390_shadow *shadow)
 
 	if (!batch)
 		return s390_shadow_alloc_batch();
-	batch->steps = S390_SHADOW_STEPS;
-	batch->seen.begun = false;
+	batch->budget = S390_SHADOW_BUDGET;
+	batch->walk_cache.valid = false;
 	return batch;
 }
 
@@ -333,7 +333,7 @@ static inline void s390_shadow_unpin(struct s390_shadow *shadow,
 }
 
 /* The host refresh of @batch must cover [@first, @last] */
-static inline void s390_shadow_batch_cover(struct s390_shadow_batch *batch,
+static inline void s390_shadow_batch_add_range(struct s390_shadow_batch *batch,
 					   u64 first, u64 last)
 {
 	batch->refresh = true;
@@ -342,7 +342,7 @@ static inline void s390_shadow_batch_cover(struct s390_shadow_batch *batch,
 }
 
 /* The batch changes a segment of a bucket, whose lock is held */
-static inline void s390_shadow_batch_count(struct s390_shadow *shadow,
+static inline void s390_shadow_batch_mark_bucket(struct s390_shadow *shadow,
 					   struct s390_shadow_batch *batch,
 					   unsigned int bucket)
 {
@@ -358,7 +358,7 @@ static inline void s390_shadow_batch_count(struct s390_shadow *shadow,
 }
 
 /**
- * s390_shadow_unfinished() - does another batch await its host refresh?
+ * s390_shadow_has_unflushed() - does another batch await its host refresh?
  * @bucket: the bucket that is asked about
  * @batch: the batch that asks
  * @nr: number of the bucket
@@ -366,7 +366,7 @@ static inline void s390_shadow_batch_count(struct s390_shadow *shadow,
  * Return: true if another batch has changed a segment of the bucket and was not
  * flushed yet
  */
-static inline bool s390_shadow_unfinished(struct s390_shadow_bucket *bucket,
+static inline bool s390_shadow_has_unflushed(struct s390_shadow_bucket *bucket,
 					  struct s390_shadow_batch *batch,
 					  unsigned int nr)
 {
@@ -391,23 +391,23 @@ static inline u64 *s390_shadow_mirror(void *pte)
 }
 
 /**
- * s390_shadow_account_leaf() - a shadow page table has more or less valid entries
+ * s390_shadow_account_pt() - a shadow page table has more or less valid entries
  * @shadow: the shadow
  * @leaf: the page table; the lock of its bucket is held
  * @change: how many more
  */
-static inline void s390_shadow_account_leaf(struct s390_shadow *shadow,
-					    unsigned long *leaf, int change)
+static inline void s390_shadow_account_pt(struct s390_shadow *shadow,
+					    unsigned long *pt, int change)
 {
-	struct page *page = virt_to_page(leaf);
+	struct page *page = virt_to_page(pt);
 	unsigned long before = page_private(page);
 	unsigned long now = before + change;
 
 	set_page_private(page, now);
 	if (!before)
-		atomic64_inc(&shadow->leaves_used);
+		atomic64_inc(&shadow->pts_used);
 	else if (!now)
-		atomic64_dec(&shadow->leaves_used);
+		atomic64_dec(&shadow->pts_used);
 }
 
 /* The frame that a valid host entry names, with its entry in the mirror */
@@ -423,14 +423,14 @@ static inline struct s390_shadow_frame s390_shadow_frame(u64 host, u64 mirror)
 
 /* s390-shadow-guest.c */
 int s390_shadow_fetch_segment(struct s390_shadow_segment *seg);
-bool s390_shadow_next_segment(struct s390_shadow *shadow,
+bool s390_shadow_find_segment(struct s390_shadow *shadow,
 			      struct s390_shadow_batch *batch, u64 *iova,
 			      u64 last);
 
 /* s390-shadow-sync.c */
-void s390_shadow_segment_clear(struct s390_shadow_segment *seg,
+void s390_shadow_segment_unmap(struct s390_shadow_segment *seg,
 			       unsigned int px, unsigned int nr);
-void s390_shadow_segment_done(struct s390_shadow_segment *seg);
+void s390_shadow_segment_account(struct s390_shadow_segment *seg);
 
 /* s390-shadow-prune.c */
 void s390_shadow_prune(struct s390_shadow *shadow,

@@ -38,7 +38,7 @@ struct s390_shadow_frame {
  *
  * @read, @fetch, @walk, @pin, @charge and @uncharge are called from
  * s390_shadow_refresh() only, in the context of its caller, and may sleep. @unpin
- * is also called from s390_shadow_withdraw() and, like @end, when the shadow is
+ * is also called from s390_shadow_unmap_gpa_range() and, like @end, when the shadow is
  * torn down: from s390_shadow_destroy() or from whoever detaches the domain (VFIO,
  * iommufd, removal of the function), in process context, with locks of the IOMMU
  * core held. They may sleep, must not fail and must not take a lock under which
@@ -196,7 +196,7 @@ struct s390_shadow *s390_shadow_get(struct s390_shadow *shadow);
 void s390_shadow_put(struct s390_shadow *shadow);
 int s390_shadow_refresh(struct s390_shadow *shadow,
 			struct s390_shadow_walk *walk);
-void s390_shadow_withdraw(struct s390_shadow *shadow, u64 gaddr, u64 last);
+void s390_shadow_unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last);
 void s390_shadow_stats(struct s390_shadow *shadow,
 		       struct s390_shadow_stats *stats);
 int s390_shadow_show(struct zpci_dev *zdev, struct seq_file *m);

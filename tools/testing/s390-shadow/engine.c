@@ -26,7 +26,7 @@ static void host_abandon(void *host)
 
 static const struct s390_shadow_host_ops host_ops = {
 	.refresh = host_refresh,
-	.abandon = host_abandon,
+	.detach = host_abandon,
 };
 
 /* Once in the life of the program, as at boot */
@@ -82,7 +82,7 @@ bool engine_alive(void)
 
 bool engine_contended(void)
 {
-	return rwsem_is_contended(&shadow->live);
+	return rwsem_is_contended(&shadow->tree_lock);
 }
 
 struct engine_walk *engine_walk_start(u64 first, u64 last)
@@ -131,10 +131,10 @@ int engine_refresh(u64 first, u64 last, bool resume)
 	return rc;
 }
 
-void engine_withdraw(u64 gaddr, u64 last)
+void engine_unmap_gpa_range(u64 gaddr, u64 last)
 {
 	fault_no_alloc = true;
-	s390_shadow_withdraw(shadow, gaddr, last);
+	s390_shadow_unmap_gpa_range(shadow, gaddr, last);
 	fault_no_alloc = false;
 	expect(!shim_locks_held(), "a withdrawal came back with locks held");
 }
@@ -199,12 +199,12 @@ u64 engine_tables(void)
 	return stats.tables;
 }
 
-u64 engine_limbo_batches(void)
+u64 engine_failed_batches(void)
 {
 	struct s390_shadow_batch *batch;
 	u64 nr = 0;
 
-	list_for_each_entry(batch, &shadow->limbo, node)
+	list_for_each_entry(batch, &shadow->failed_batches, node)
 		nr++;
 	return nr;
 }
@@ -215,13 +215,13 @@ void engine_free_idle(void)
 	s390_shadow_free_idle(shadow);
 }
 
-void engine_each_limbo(void (*fn)(u64 pte))
+void engine_each_failed(void (*fn)(u64 pte))
 {
 	const struct s390_shadow_frame *frame;
 	struct s390_shadow_batch *batch;
 	unsigned int i;
 
-	list_for_each_entry(batch, &shadow->limbo, node) {
+	list_for_each_entry(batch, &shadow->failed_batches, node) {
 		for (i = 0; i < batch->nr; i++) {
 			frame = &batch->frames[i];
 			fn(zpci_make_pte(frame->addr,

@@ -183,16 +183,16 @@ int engine_refresh_once(struct engine_walk *walk);
 int engine_refresh(u64 first, u64 last, bool resume);
 struct engine_walk *engine_walk_start(u64 first, u64 last);
 void engine_walk_end(struct engine_walk *walk);
-void engine_withdraw(u64 gaddr, u64 last);
+void engine_unmap_gpa_range(u64 gaddr, u64 last);
 void engine_teardown(void);
 void engine_teardown_now(void);	/* and keep it, for other threads */
 u64 engine_root(int *top);
 u64 engine_pinned(void);	/* as the statistics have it */
 void engine_stats(struct s390_shadow_stats *stats);
 u64 engine_tables(void);
-u64 engine_limbo_batches(void);
+u64 engine_failed_batches(void);
 void engine_free_idle(void);
-void engine_each_limbo(void (*fn)(u64 pte));
+void engine_each_failed(void (*fn)(u64 pte));
 
 /* check.c */
 void check_invariants(void);

@@ -242,7 +242,7 @@ static void act_slot(struct input *in)
 	if (s->present)
 		return;
 	function_use_all();
-	engine_withdraw(s->gaddr, s->gaddr + s->nr * 4096ULL - 1);
+	engine_unmap_gpa_range(s->gaddr, s->gaddr + s->nr * 4096ULL - 1);
 	guest_check_slot_free(slot);
 	check_invariants();
 }

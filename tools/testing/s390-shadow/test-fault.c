@@ -240,7 +240,7 @@ static void withdraw(void)
 				pinned = guest_pinned();
 				refreshes = function_refreshes;
 				if (n <= 2)
-					engine_withdraw(WORLD_HOLE,
+					engine_unmap_gpa_range(WORLD_HOLE,
 							WORLD_HOLE + 0xfffff);
 				expect(guest_pinned() == pinned &&
 				       function_refreshes == refreshes,
@@ -250,7 +250,7 @@ static void withdraw(void)
 					  n & 1 ? -EIO : -ENOMEM);
 				guest_slot_present(slot, false);
 				function_use_all();
-				engine_withdraw(s->gaddr, s->gaddr +
+				engine_unmap_gpa_range(s->gaddr, s->gaddr +
 						s->nr * 4096ULL - 1);
 				fault_arm(FAULT_NONE, 0, 0, 0);
 				guest_check_slot_free(slot);
@@ -318,7 +318,7 @@ static void withdraw_many(void)
 			fault_arm(FAULT_REFRESH, n, count, rc);
 			guest_slot_present(1, false);
 			function_use_all();
-			engine_withdraw(WORLD_DATA, WORLD_DATA +
+			engine_unmap_gpa_range(WORLD_DATA, WORLD_DATA +
 					WORLD_DATA_NR * 4096ULL - 1);
 			fault_arm(FAULT_NONE, 0, 0, 0);
 			guest_check_slot_free(1);

@@ -178,7 +178,7 @@ static void whole_reach(void)
 			default:	/* the memory goes, and comes back */
 				expect(!world_refresh_all(), "at first");
 				guest_slot_present(1, false);
-				engine_withdraw(slot->gaddr, U64_MAX);
+				engine_unmap_gpa_range(slot->gaddr, U64_MAX);
 				guest_check_slot_free(1);
 				expect(!check_host_entries(), "withdrawn");
 				guest_slot_present(1, true);

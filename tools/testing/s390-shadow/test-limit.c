@@ -332,7 +332,7 @@ static void endless_table(void)
 static void check_limbo(const char *when)
 {
 	u64 pages = guest_pinned() - check_host_entries();
-	u64 batches = engine_limbo_batches();
+	u64 batches = engine_failed_batches();
 
 	/* Any two next to each other would not fit into one */
 	expect(batches <= 1 + 2 * DIV_ROUND_UP(pages, 512),
@@ -405,9 +405,9 @@ static void limbo(void)
 			}
 			fault_arm(FAULT_NONE, 0, 0, 0);
 			expect(!world_refresh_all(), "when all is well again");
-			expect(!engine_limbo_batches() && !guest_pinned(),
+			expect(!engine_failed_batches() && !guest_pinned(),
 			       "%llu batches wait still, %llu pages are pinned",
-			       engine_limbo_batches(), guest_pinned());
+			       engine_failed_batches(), guest_pinned());
 			check_limbo("when all is well again");
 			/* No one believes that something is unfinished still */
 			function_refreshes = 0;

@@ -157,7 +157,7 @@ static void *remover(void *arg)
 	rnd_seed(thread_seed + 300);
 	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
 		guest_slot_present(slot, false);
-		engine_withdraw(guest_slots[slot].gaddr, guest_slots[slot].gaddr +
+		engine_unmap_gpa_range(guest_slots[slot].gaddr, guest_slots[slot].gaddr +
 				guest_slots[slot].nr * 4096ULL - 1);
 		guest_slot_present(slot, true);
 		usleep(rnd_below(2000));
@@ -355,7 +355,7 @@ static void *withdrawer(void *arg)
 	const struct guest_slot *slot = arg;
 
 	wait_for(&first_is_there, 10000);
-	engine_withdraw(slot->gaddr, slot->gaddr + slot->nr * 4096ULL - 1);
+	engine_unmap_gpa_range(slot->gaddr, slot->gaddr + slot->nr * 4096ULL - 1);
 	guest_check_slot_free(slot - guest_slots);
 	__atomic_store_n(&second_is_back, true, __ATOMIC_SEQ_CST);
 	return NULL;

@@ -756,7 +756,7 @@ void kvm_s390_ioat_flush_memslot(struct kvm *kvm,
 
 	mutex_lock(&kvm->arch.zpci_dev_lock);
 	list_for_each_entry(reg, &kvm->arch.zpci_ioat_list, entry) {
-		s390_shadow_withdraw(reg->shadow, gaddr, last);
+		s390_shadow_unmap_gpa_range(reg->shadow, gaddr, last);
 		kvm_s390_pins_forget(&reg->pins, slot);
 	}
 	mutex_unlock(&kvm->arch.zpci_dev_lock);

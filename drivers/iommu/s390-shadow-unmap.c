@@ -2,7 +2,7 @@
 /*
  * Withdrawal: a part of a guest's memory ceases to exist
  *
- * Invariant that this file keeps: when s390_shadow_withdraw() returns, the
+ * Invariant that this file keeps: when s390_shadow_unmap_gpa_range() returns, the
  * function can't reach the frames that were at the given guest addresses, and
  * none of them is pinned. It does not fail and does not allocate: it works with
  * a batch that was set aside for it, and if the machine below does not refresh
@@ -14,7 +14,7 @@
 
 #include "s390-shadow.h"
 
-static void segment_withdraw(struct s390_shadow *shadow,
+static void segment_unmap_gpa_range(struct s390_shadow *shadow,
 			     struct s390_shadow_batch *batch, u64 iova,
 			     u64 gaddr, u64 last)
 {
@@ -33,30 +33,30 @@ static void segment_withdraw(struct s390_shadow *shadow,
 	step = dma_lookup_seg_trans(shadow->root, shadow->top, iova);
 	if (!reg_entry_isvalid(READ_ONCE(*step)))
 		goto out;
-	seg.leaf = dma_next_cpu_table(ZPCI_LEVEL_ST, READ_ONCE(*step));
-	mirror = s390_shadow_mirror(seg.leaf);
+	seg.pt = dma_next_cpu_table(ZPCI_LEVEL_ST, READ_ONCE(*step));
+	mirror = s390_shadow_mirror(seg.pt);
 	for (px = 0; px < ZPCI_PT_ENTRIES; px++) {
 		u64 addr = mirror[px] & ZPCI_PTE_ADDR_MASK;
 
 		if (pt_entry_isvalid(mirror[px]) && addr >= gaddr &&
 		    addr <= last)
-			s390_shadow_segment_clear(&seg, px, 1);
+			s390_shadow_segment_unmap(&seg, px, 1);
 	}
-	s390_shadow_segment_done(&seg);
+	s390_shadow_segment_account(&seg);
 out:
 	mutex_unlock(&bucket->lock);
 }
 
 /* Flush the spare batch; false if that is not to be had */
-static bool withdraw_flush(struct s390_shadow *shadow)
+static bool flush_spare(struct s390_shadow *shadow)
 {
 	struct s390_shadow_batch *batch = shadow->spare;
 
 	return !s390_shadow_batch_flush(shadow, &batch) ||
-	       !s390_shadow_leave_limbo(shadow);
+	       !s390_shadow_retry_flush(shadow);
 }
 
-static bool withdraw_all(struct s390_shadow *shadow, u64 gaddr, u64 last)
+static bool unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last)
 {
 	struct s390_shadow_batch *batch = shadow->spare;
 	u64 iova = shadow->cfg.pba & ZPCI_SEGMENT_MASK;
@@ -64,9 +64,9 @@ static bool withdraw_all(struct s390_shadow *shadow, u64 gaddr, u64 last)
 
 	s390_shadow_init_batch(batch);
 	while (dma_find_seg_trans(shadow->root, shadow->top, &iova, pal)) {
-		segment_withdraw(shadow, batch, iova, gaddr, last);
-		if (batch->nr > S390_SHADOW_BATCH - ZPCI_PT_ENTRIES &&
-		    !withdraw_flush(shadow))
+		segment_unmap_gpa_range(shadow, batch, iova, gaddr, last);
+		if (batch->nr > S390_SHADOW_BATCH_FRAMES - ZPCI_PT_ENTRIES &&
+		    !flush_spare(shadow))
 			return false;
 		iova = zpci_span_last(ZPCI_LEVEL_ST, iova);
 		if (iova >= pal)
@@ -75,15 +75,15 @@ static bool withdraw_all(struct s390_shadow *shadow, u64 gaddr, u64 last)
 		cond_resched();
 	}
 	/* The same frames in batches of others, whose refresh is to come */
-	s390_shadow_cover_unfinished(shadow, batch, shadow->cfg.pba, pal);
-	if (!withdraw_flush(shadow))
+	s390_shadow_batch_add_unflushed(shadow, batch, shadow->cfg.pba, pal);
+	if (!flush_spare(shadow))
 		return false;
 	/* And in those whose refresh has failed */
-	return !s390_shadow_leave_limbo(shadow);
+	return !s390_shadow_retry_flush(shadow);
 }
 
 /**
- * s390_shadow_withdraw() - guest memory goes away
+ * s390_shadow_unmap_gpa_range() - guest memory goes away
  * @shadow: the shadow; the caller holds a reference
  * @gaddr: first guest absolute address that goes
  * @last: last guest absolute address that goes
@@ -96,20 +96,20 @@ static bool withdraw_all(struct s390_shadow *shadow, u64 gaddr, u64 last)
  * Context: process; sleeps. Waits for refreshes in progress. May take the locks
  * that s390_shadow_destroy() takes.
  */
-void s390_shadow_withdraw(struct s390_shadow *shadow, u64 gaddr, u64 last)
+void s390_shadow_unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last)
 {
 	bool done = true;
 
-	mutex_lock(&shadow->withdraw_lock);
-	down_read(&shadow->live);
+	mutex_lock(&shadow->spare_lock);
+	down_read(&shadow->tree_lock);
 	if (!READ_ONCE(shadow->dead))
-		done = withdraw_all(shadow, gaddr, last);
-	up_read(&shadow->live);
+		done = unmap_gpa_range(shadow, gaddr, last);
+	up_read(&shadow->tree_lock);
 	if (!done)
-		shadow->host_ops->abandon(shadow->host);
+		shadow->host_ops->detach(shadow->host);
 	/* Others may still hold in their hands what they have taken out */
-	down_write(&shadow->live);
-	up_write(&shadow->live);
-	mutex_unlock(&shadow->withdraw_lock);
+	down_write(&shadow->tree_lock);
+	up_write(&shadow->tree_lock);
+	mutex_unlock(&shadow->spare_lock);
 }
-EXPORT_SYMBOL_GPL(s390_shadow_withdraw);
+EXPORT_SYMBOL_GPL(s390_shadow_unmap_gpa_range);
