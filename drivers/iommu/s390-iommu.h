@@ -2,8 +2,8 @@
 /*
  * Domains of the s390 IOMMU driver
  *
- * Private to drivers/iommu: what the driver (s390-iommu.c) and the shadow's
- * claim on a domain (s390-shadow-domain.c) have to share.
+ * Private to drivers/iommu. Shared by the driver (s390-iommu.c) and the shadow
+ * (s390-shadow-domain.c).
  */
 #ifndef _S390_IOMMU_H
 #define _S390_IOMMU_H
@@ -19,18 +19,18 @@ struct zpci_dev;
 
 /**
  * struct s390_domain - a paging domain
- * @domain: what the IOMMU core knows
- * @devices: attached functions, by zpci_dev->iommu_list
+ * @domain: domain of the IOMMU core
+ * @devices: attached functions, linked by zpci_dev->iommu_list
  * @ctrs: counters shown in the function's debugfs statistics
  * @dma_table: topmost table that iommu_map() writes
  * @top: level of @dma_table
  * @leaked: a function may still translate with the tables, do not free them
- * @shadow: who has claimed the domain, or NULL. While it is set, the one
- *	attached function translates with the table of the shadow and @dma_table
- *	is empty. Written under @list_lock; who maps reads it under
+ * @shadow: the shadow that has claimed the domain, or NULL. While it is set, the
+ *	only attached function translates with the table of the shadow, and
+ *	@dma_table is empty. Written under @list_lock; iommu_map() reads it under
  *	s390_iommu_map_srcu.
  * @list_lock: protects @devices and @shadow
- * @rcu: for the deferred release
+ * @rcu: for call_rcu()
  */
 struct s390_domain {
 	struct iommu_domain	domain;
@@ -44,15 +44,18 @@ struct s390_domain {
 	struct rcu_head		rcu;
 };
 
+/**
+ * to_s390_domain() - convert a paging domain
+ * @dom: a domain of this driver, not the identity or the blocking domain
+ *
+ * Return: the s390 domain that contains @dom
+ */
 static inline struct s390_domain *to_s390_domain(struct iommu_domain *dom)
 {
 	return container_of(dom, struct s390_domain, domain);
 }
 
-/*
- * Held for reading by who maps into a domain that can be claimed, so that a
- * claim can wait for mappings that did not see it.
- */
+/* Read-locked by iommu_map(), so that a claim can wait for calls that missed it */
 extern struct srcu_struct s390_iommu_map_srcu;
 
 #ifdef CONFIG_S390_IOMMU_SHADOW

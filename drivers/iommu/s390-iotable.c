@@ -2,14 +2,14 @@
 /*
  * I/O translation tables of s390 PCI functions: allocation and walk
  *
- * A host table is a segment or region table whose lower tables appear as they
- * are needed. Walks that allocate may run side by side without a lock: an
- * upper-level entry goes from invalid to valid by compare-and-swap, once, and
- * the loser of a race gives back its table. The functions here make no entry
- * invalid again before dma_cleanup_tables().
+ * A host table is a segment or region table. Lower tables are allocated as they
+ * are needed. Walks that allocate may run concurrently without a lock: an
+ * upper-level entry is made valid by compare-and-swap, once, and the loser of a
+ * race frees its table. No function here makes an entry invalid again, except
+ * that dma_cleanup_tables() frees the whole table.
  *
- * What is written through dma_lookup_seg_trans() is the business of the caller:
- * the shadow (s390-shadow.c) keeps page tables of its own behind it.
+ * A caller may replace the entry that dma_lookup_seg_trans() returns: the shadow
+ * (s390-shadow.c) links page tables of its own there.
  */
 
 #include <linux/io.h>
@@ -23,7 +23,7 @@ static struct kmem_cache *dma_region_table_cache;
 static struct kmem_cache *dma_page_table_cache;
 
 /**
- * dma_alloc_cpu_table_caches() - create the caches that tables come from
+ * dma_alloc_cpu_table_caches() - create the slab caches of tables
  *
  * Context: once at boot, before the first function is probed.
  * Return: 0 or -ENOMEM
@@ -47,11 +47,11 @@ int __init dma_alloc_cpu_table_caches(void)
 }
 
 /**
- * dma_alloc_cpu_table_raw() - allocate as much memory as a table has
+ * dma_alloc_cpu_table_raw() - allocate an uninitialized region or segment table
  * @gfp: allocation flags
  *
- * Return: memory for 2048 entries, not initialized, or NULL. Freed by
- * dma_free_cpu_table().
+ * Context: any that @gfp allows
+ * Return: memory for 2048 entries, to be freed by dma_free_cpu_table(), or NULL
  */
 unsigned long *dma_alloc_cpu_table_raw(gfp_t gfp)
 {
@@ -62,8 +62,9 @@ unsigned long *dma_alloc_cpu_table_raw(gfp_t gfp)
  * dma_alloc_cpu_table() - allocate a region or segment table
  * @gfp: allocation flags
  *
+ * Context: any that @gfp allows
  * Return: a table of 2048 invalid entries, or NULL. Freed by
- * dma_free_cpu_table() or with the tree that it becomes part of.
+ * dma_free_cpu_table(), or by dma_cleanup_tables() with the table above it.
  */
 unsigned long *dma_alloc_cpu_table(gfp_t gfp)
 {
@@ -77,7 +78,9 @@ unsigned long *dma_alloc_cpu_table(gfp_t gfp)
 
 /**
  * dma_free_cpu_table() - free one region or segment table
- * @table: the table; what its entries lead to is not freed
+ * @table: the table; lower tables are not freed
+ *
+ * Context: any
  */
 void dma_free_cpu_table(unsigned long *table)
 {
@@ -94,14 +97,14 @@ static unsigned long *dma_alloc_page_table(gfp_t gfp)
 }
 
 /**
- * dma_cleanup_tables() - free a table with all that hangs below it
+ * dma_cleanup_tables() - free a table and all tables below it
  * @root: segment or region table, or NULL
  * @top: level of @root
  *
- * The page tables must be those that dma_walk_cpu_trans() allocated. The caller
- * makes sure that no function translates with the table any more.
+ * All page tables must come from dma_walk_cpu_trans(). No function may translate
+ * with the table any more.
  *
- * Context: any; calls itself, once for each level
+ * Context: any; recurses once for each level
  */
 void dma_cleanup_tables(unsigned long *root, enum zpci_table_level top)
 {
@@ -129,6 +132,7 @@ void dma_cleanup_tables(unsigned long *root, enum zpci_table_level top)
  * @top: level of @root
  * @iova: I/O address
  *
+ * Context: any; the caller keeps tables from being freed
  * Return: the entry, or NULL if there is no segment table
  */
 unsigned long *dma_lookup_seg_trans(unsigned long *root, enum zpci_table_level top,
@@ -152,6 +156,7 @@ unsigned long *dma_lookup_seg_trans(unsigned long *root, enum zpci_table_level t
  * @top: level of @root
  * @iova: I/O address
  *
+ * Context: any; the caller keeps tables from being freed
  * Return: the entry, or NULL if there is no page table
  */
 unsigned long *dma_lookup_cpu_trans(unsigned long *root, enum zpci_table_level top,
@@ -170,13 +175,12 @@ unsigned long *dma_lookup_cpu_trans(unsigned long *root, enum zpci_table_level t
 }
 
 /**
- * dma_walk_seg_trans() - find or make the segment table entry of an I/O address
+ * dma_walk_seg_trans() - find a segment table entry, allocate tables above it
  * @root: segment or region table
  * @top: level of @root
  * @iova: I/O address
  * @gfp: flags for the allocation of tables
- * @nr: incremented for each table that was allocated and stays in the tree,
- *	whatever is returned; may be NULL
+ * @nr: incremented for each table that is linked, even on failure; may be NULL
  *
  * Context: any that @gfp allows; needs no lock
  * Return: the entry, or NULL if a table can't be allocated
@@ -204,7 +208,7 @@ unsigned long *dma_walk_seg_trans(unsigned long *root, enum zpci_table_level top
 			root = table;
 			continue;
 		}
-		/* Someone else was faster: use theirs */
+		/* Lost a race: use the winner's table */
 		dma_free_cpu_table(table);
 		root = dma_next_cpu_table(level, old);
 	}
@@ -212,7 +216,7 @@ unsigned long *dma_walk_seg_trans(unsigned long *root, enum zpci_table_level top
 }
 
 /**
- * dma_walk_cpu_trans() - find or make the page table entry of an I/O address
+ * dma_walk_cpu_trans() - find a page table entry, allocate tables above it
  * @root: segment or region table
  * @top: level of @root
  * @iova: I/O address
@@ -247,14 +251,14 @@ unsigned long *dma_walk_cpu_trans(unsigned long *root, enum zpci_table_level top
  * dma_find_seg_trans() - find the next segment that has a page table
  * @root: segment or region table
  * @top: level of @root
- * @iova: where to begin; set to the first I/O address from there on whose
+ * @iova: where to begin; set to the first I/O address at or after it whose
  *	  segment table entry is valid
- * @last: last I/O address to look at
+ * @last: last I/O address of the search (inclusive)
  *
- * Takes time in proportion to the tables that exist, not to the range.
+ * The time is proportional to the number of tables, not to the range. A table that
+ * is linked concurrently may be missed.
  *
- * Context: process; needs no lock but what keeps tables from being freed. Those
- * that appear meanwhile may be seen or not.
+ * Context: process; the caller keeps tables from being freed
  * Return: true if there is such an address
  */
 bool dma_find_seg_trans(unsigned long *root, enum zpci_table_level top, u64 *iova,
@@ -277,12 +281,12 @@ bool dma_find_seg_trans(unsigned long *root, enum zpci_table_level top, u64 *iov
 			}
 			table = dma_next_cpu_table(level, entry);
 		}
-		/* Above them there are far fewer, and each takes but a moment */
+		/* Region tables are too few to need this */
 		if (level == ZPCI_LEVEL_ST)
 			cond_resched();
 		/*
-		 * All invalid entries are the same, and no two valid ones are:
-		 * should the first have become valid it is a run of its own.
+		 * All invalid entries are equal, no two valid ones are. If the
+		 * first has become valid meanwhile, the run is one entry.
 		 */
 		run = zpci_run_len(&table[zpci_table_index(level, addr)],
 				   zpci_run_nr(level, addr, last));
@@ -299,7 +303,7 @@ bool dma_find_seg_trans(unsigned long *root, enum zpci_table_level top, u64 *iov
  * @root: segment or region table
  * @top: level of @root
  *
- * Context: process. The answer lasts while the caller keeps writers away.
+ * Context: process. The caller excludes writers.
  * Return: true if there is a valid page table entry
  */
 bool dma_has_cpu_trans(unsigned long *root, enum zpci_table_level top)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * I/O translation tables of the host
+ * I/O translation tables of the host: allocate, walk, free
  *
- * How they are allocated, walked and freed. What their entries look like is in
- * <linux/s390_iotable.h>.
+ * The format of entries is in <linux/s390_iotable.h>.
  */
 #ifndef _S390_IOTABLE_H
 #define _S390_IOTABLE_H
@@ -13,7 +12,7 @@
 #include <linux/s390_iotable.h>
 
 /**
- * dma_next_cpu_table() - the table that a valid host entry leads to
+ * dma_next_cpu_table() - get the table that a valid host entry points to
  * @level: level of the table that @entry is from
  * @entry: a valid segment or region table entry of a host table
  *

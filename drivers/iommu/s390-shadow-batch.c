@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Batches: what was taken out of a host table and awaits the host refresh
+ * Batches: frames and tables that wait for a host refresh
  *
- * Invariant that this file keeps: a page is unpinned, and a shadow page table
- * freed, only after a host refresh that covers it has succeeded. If the refresh
- * fails, the batch goes to limbo. From there it is released by a refresh of the
- * whole aperture, which the next s390_shadow_refresh() begins with, or by the
- * teardown, when the function has lost the table.
+ * Invariant: a page is unpinned, and a table freed, only after a host refresh
+ * that covers it has succeeded. If the refresh fails, the batch is queued in
+ * failed_batches. The next s390_shadow_refresh() begins with a refresh of the
+ * whole aperture, which releases these batches. Teardown releases them, too: the
+ * function does not use the table any more.
  *
- * Every page that is unpinned here was charged before it was pinned, and is
- * uncharged after it was unpinned.
+ * Every page is charged before it is pinned, and uncharged after it is unpinned.
  */
 
 #include <linux/io.h>
@@ -20,8 +19,9 @@
 #include <trace/events/s390_shadow.h>
 
 /**
- * s390_shadow_alloc_batch() - allocate what a refresh needs to work
+ * s390_shadow_alloc_batch() - allocate a batch
  *
+ * Context: process; sleeps
  * Return: an empty batch or NULL
  */
 struct s390_shadow_batch *s390_shadow_alloc_batch(void)
@@ -29,8 +29,8 @@ struct s390_shadow_batch *s390_shadow_alloc_batch(void)
 	struct s390_shadow_batch *batch;
 
 	/*
-	 * Not charged: a guest at the limit of its memory cgroup must be able
-	 * to give something back. There is one for each refresh in progress.
+	 * Don't charge it: a guest at the limit of its memory cgroup must be
+	 * able to unmap. There is one batch for each refresh in progress.
 	 */
 	batch = kmalloc_obj(*batch, S390_SHADOW_GFP & ~__GFP_ACCOUNT);
 	if (!batch)
@@ -48,9 +48,8 @@ static void batch_clear_range(struct s390_shadow_batch *batch)
 }
 
 /**
- * s390_shadow_init_batch() - make a batch empty
- * @batch: the batch; what it may have held is forgotten, but not its memory for
- *	   guest entries
+ * s390_shadow_init_batch() - initialize a batch
+ * @batch: the batch; it keeps the memory of its walk cache
  */
 void s390_shadow_init_batch(struct s390_shadow_batch *batch)
 {
@@ -71,10 +70,13 @@ static void destroy_batch(struct s390_shadow_batch *batch)
 }
 
 /**
- * s390_shadow_free_batch() - free a batch that holds nothing
+ * s390_shadow_free_batch() - free an empty batch
  * @shadow: the shadow
- * @batch: the batch or NULL; the spare one of @shadow is not freed, and one may
- *	   be kept for the next refresh
+ * @batch: the batch or NULL
+ *
+ * Keeps the spare batch of @shadow, and one idle batch for the next refresh.
+ *
+ * Context: process
  */
 void s390_shadow_free_batch(struct s390_shadow *shadow,
 			    struct s390_shadow_batch *batch)
@@ -86,7 +88,7 @@ void s390_shadow_free_batch(struct s390_shadow *shadow,
 }
 
 /**
- * s390_shadow_free_idle() - free the batch that waits for the next refresh
+ * s390_shadow_free_idle() - free the idle batch
  * @shadow: the shadow
  */
 void s390_shadow_free_idle(struct s390_shadow *shadow)
@@ -100,7 +102,7 @@ void s390_shadow_free_idle(struct s390_shadow *shadow)
 /**
  * s390_shadow_free_pt() - free a shadow page table
  * @shadow: the shadow
- * @page: the page table; the function can't use it any more
+ * @page: the page table, which the function can't reach any more
  */
 void s390_shadow_free_pt(struct s390_shadow *shadow, struct page *page)
 {
@@ -110,10 +112,9 @@ void s390_shadow_free_pt(struct s390_shadow *shadow, struct page *page)
 }
 
 /**
- * s390_shadow_batch_release() - give back what a batch holds
+ * s390_shadow_batch_release() - unpin the frames and free the tables of a batch
  * @shadow: the shadow
- * @batch: the batch; the function has forgotten all that it took out of the
- *	   host table. It is empty afterwards.
+ * @batch: the batch, whose host refresh has succeeded; empty afterwards
  *
  * Context: process; sleeps
  */
@@ -144,19 +145,18 @@ void s390_shadow_batch_release(struct s390_shadow *shadow,
 }
 
 /**
- * s390_shadow_batch_add_unflushed() - see to what others have not finished
+ * s390_shadow_batch_add_unflushed() - add a range if other batches are unflushed
  * @shadow: the shadow
- * @batch: its host refresh shall cover the range if any other batch awaits its
- *	   own
+ * @batch: the batch whose host refresh shall cover the range
  * @first: first I/O address of the range
- * @last: last I/O address of the range
+ * @last: last I/O address of the range (inclusive)
  *
- * For who passed over segments without their locks, because there was nothing
- * in them: they may have been given up just before.
+ * Call this after skipping empty segments without their locks: another batch may
+ * have emptied them and not refreshed the host yet.
  */
 void s390_shadow_batch_add_unflushed(struct s390_shadow *shadow,
-				  struct s390_shadow_batch *batch, u64 first,
-				  u64 last)
+				     struct s390_shadow_batch *batch, u64 first,
+				     u64 last)
 {
 	/* Pairs with s390_shadow_batch_mark_bucket() */
 	smp_rmb();
@@ -165,7 +165,7 @@ void s390_shadow_batch_add_unflushed(struct s390_shadow *shadow,
 		s390_shadow_batch_add_range(batch, first, last);
 }
 
-/* The size of all addresses is no number of 64 bits */
+/* 2^64 does not fit in u64 */
 static noinline int shadow_call_refresh_twice(struct s390_shadow *shadow)
 {
 	u64 half = 1ULL << 63;
@@ -185,8 +185,8 @@ static inline int shadow_call_refresh(struct s390_shadow *shadow, u64 first,
 }
 
 /*
- * The hypervisor below us ran out of mappings. Let it look at everything, so that
- * it finds those that it can give up.
+ * The underlying hypervisor ran out of resources. Refresh the whole aperture, so
+ * that it frees all mappings that are gone from the table.
  */
 static noinline int shadow_refresh_all(struct s390_shadow *shadow)
 {
@@ -199,7 +199,7 @@ static __always_inline int shadow_host_refresh(struct s390_shadow *shadow,
 {
 	int rc;
 
-	/* Tables reach beyond the aperture, and there is nothing to forget */
+	/* Tables reach beyond the aperture: clamp the range to it */
 	first = max(first, shadow->cfg.pba);
 	last = min(last, shadow->cfg.pal);
 
@@ -218,7 +218,7 @@ static bool batch_is_empty(const struct s390_shadow_batch *batch)
 	       !batch->buckets;
 }
 
-/* Move into @into what @batch holds; false if there is no room */
+/* Move the contents of @batch to @into; return false if there is no room */
 static bool batch_merge(struct s390_shadow *shadow,
 			struct s390_shadow_batch *into,
 			struct s390_shadow_batch *batch)
@@ -234,7 +234,7 @@ static bool batch_merge(struct s390_shadow *shadow,
 	batch->nr = 0;
 	list_splice_init(&batch->pts, &into->pts);
 	s390_shadow_move_tables(batch, into);
-	/* One batch counts once in a bucket */
+	/* The two batches count once in a bucket from now on */
 	for (i = 0; both; i++, both >>= 1) {
 		if (both & 1) {
 			atomic_dec(&shadow->buckets[i].unflushed);
@@ -247,11 +247,11 @@ static bool batch_merge(struct s390_shadow *shadow,
 }
 
 /*
- * The host refresh of @batch has failed. What a guest can bring about again and
- * again must not cost a batch each time, so the batches in limbo are filled.
+ * Queue @batch, whose host refresh failed. Fill the queued batches first: a guest
+ * can repeat this and must not allocate a batch each time.
  */
 static void queue_failed_batch(struct s390_shadow *shadow,
-			   struct s390_shadow_batch *batch)
+			       struct s390_shadow_batch *batch)
 {
 	struct s390_shadow_batch *into;
 
@@ -261,7 +261,7 @@ static void queue_failed_batch(struct s390_shadow *shadow,
 					struct s390_shadow_batch, node);
 	if (batch_is_empty(batch) ||
 	    (into && batch_merge(shadow, into, batch))) {
-		/* The spare one is going to be used again, unfreed */
+		/* The spare batch is not freed but used again */
 		batch_clear_range(batch);
 		s390_shadow_free_batch(shadow, batch);
 	} else {
@@ -271,12 +271,12 @@ static void queue_failed_batch(struct s390_shadow *shadow,
 }
 
 /**
- * s390_shadow_batch_flush() - host refresh, then release
- * @shadow: the shadow; &s390_shadow.tree_lock is held
- * @batchp: the batch, empty afterwards. On failure it has gone to limbo and
- *	    *@batchp is NULL.
+ * s390_shadow_batch_flush() - refresh the host, then release a batch
+ * @shadow: the shadow
+ * @batchp: the batch, empty afterwards. On failure the batch is queued in
+ *	    &s390_shadow.failed_batches and *@batchp is set to NULL.
  *
- * Context: process; sleeps
+ * Context: process; sleeps. &s390_shadow.tree_lock is held.
  * Return: 0, or the error of the host refresh: -ENOMEM or -EIO
  */
 int s390_shadow_batch_flush(struct s390_shadow *shadow,
@@ -304,12 +304,13 @@ int s390_shadow_batch_flush(struct s390_shadow *shadow,
 }
 
 /**
- * s390_shadow_retry_flush() - make up for host refreshes that failed
- * @shadow: the shadow; &s390_shadow.tree_lock is held
+ * s390_shadow_retry_flush() - retry host refreshes that failed
+ * @shadow: the shadow
  *
- * Nothing is certain before the whole aperture is refreshed.
+ * Refreshes the whole aperture, then releases all failed batches. Does nothing if
+ * no host refresh has failed.
  *
- * Context: process; sleeps
+ * Context: process; sleeps. &s390_shadow.tree_lock is held.
  * Return: 0, or the error of the host refresh: -ENOMEM or -EIO
  */
 int s390_shadow_retry_flush(struct s390_shadow *shadow)

@@ -1,34 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The claim of a shadow on an iommu_domain
+ * Claim an iommu_domain for a shadow
  *
- * Invariants that this file keeps:
+ * Invariants:
  *
- * 1. One writer. While a shadow has claimed a domain, iommu_map() on it is
- *    refused and no second function can be attached. A domain with mappings or
- *    with more than one function can't be claimed, so there is nothing that
- *    iommu_unmap() could do.
- * 2. A table is freed, and the pages it names are unpinned, only after the
- *    function has lost it.
+ * 1. One writer. While a shadow has claimed a domain, iommu_map() fails and no
+ *    second function can be attached. A domain with mappings or with more than
+ *    one function can't be claimed, so iommu_unmap() finds nothing to do.
+ * 2. A table is freed, and its pages are unpinned, only after the function can't
+ *    translate with it any more.
  *
- * The function does not get its translations from the domain's own table while
- * the domain is claimed, but from one that belongs to the shadow. So iommu_map()
- * and the shadow never write to the same table, and the function is switched
- * between the two by registering its I/O address translation anew, which makes
- * it forget everything at once, at the beginning and at the end.
+ * While the domain is claimed, the function translates with the table of the
+ * shadow, not with that of the domain. So iommu_map() and the shadow never write
+ * to the same table. The function is switched between the two tables by
+ * registering its I/O address translation again, which flushes all cached
+ * translations.
  *
- * Who holds what: the creator holds a reference on the shadow, the shadow one
- * on the device. The domain only points to the shadow, and the shadow to the
- * domain; both pointers are cleared under zdev->attach_lock by whoever comes
- * first, s390_shadow_destroy() or the detach of the domain. A domain is freed
- * only after it was detached, so the pointer to it is good while it is set.
+ * References: the creator holds one on the shadow, the shadow one on the device.
+ * The domain and the shadow point to each other without a reference. Both
+ * pointers are cleared under zdev->attach_lock by s390_shadow_destroy() or by the
+ * detach of the domain, whichever comes first. A domain is freed only after it
+ * was detached, so the pointer to it is valid while it is not NULL.
  *
  * Lock order: group->mutex of the IOMMU core -> zdev->attach_lock ->
- * shadow->tree_lock (see s390-shadow.c) -> locks of the guest operations. Callers of
- * s390_shadow_create() and _destroy() hold no lock of the IOMMU core. The leaf
- * zdev->ioat_lock (arch/s390/pci/pci.c) keeps a hot reset, which can't take
- * attach_lock, from registering a table that is about to be freed, and a refresh
- * from reaching the function while it has no table.
+ * shadow->tree_lock (see s390-shadow.c) -> locks of the guest operations. Callers
+ * of s390_shadow_create() and s390_shadow_destroy() hold no lock of the IOMMU
+ * core. zdev->ioat_lock (arch/s390/pci/pci.c) is the innermost lock. It keeps a
+ * hot reset, which can't take attach_lock, from registering a table that is about
+ * to be freed. It keeps a refresh from the function while it has no table.
  */
 
 #include <linux/pci.h>
@@ -39,7 +38,7 @@
 #include "s390-iommu.h"
 #include "s390-shadow.h"
 
-/* Called with shadow->tree_lock held, while the shadow is not dead: domain is set */
+/* shadow->tree_lock is held and the shadow is not dead, so the domain is set */
 static int shadow_domain_refresh(void *host, u64 start, u64 size)
 {
 	struct s390_shadow *shadow = host;
@@ -50,18 +49,18 @@ static int shadow_domain_refresh(void *host, u64 start, u64 size)
 }
 
 /*
- * Give the function the table of its domain again. Return false if it may still
- * reach the table of the shadow.
+ * Register the table of the domain again. Return false if the function may still
+ * translate with the table of the shadow.
  */
 static bool shadow_restore_table(struct zpci_dev *zdev,
-			       struct s390_domain *s390_domain)
+				 struct s390_domain *s390_domain)
 {
 	u64 iota = zpci_make_iota(s390_domain->top,
 				  virt_to_phys(s390_domain->dma_table));
 
 	/*
-	 * Any other error leaves it without a table: it is disabled, in error
-	 * state or gone. A reset registers this one.
+	 * After any other error the function has no table: it is disabled, in
+	 * error state or gone. A reset registers the table of the domain.
 	 */
 	return zpci_set_dma_table(zdev, iota, zdev->start_dma,
 				  zdev->end_dma) != -EBUSY;
@@ -95,8 +94,8 @@ static void shadow_unclaim(struct s390_domain *s390_domain)
 }
 
 /*
- * The function loses the shadow's table, the shadow gives back everything, and
- * the domain is free again. Does nothing of this that was done already.
+ * Detach the function from the shadow's table, tear down the shadow, release the
+ * domain. Do nothing if the domain was released already.
  */
 static void shadow_release_domain(struct s390_shadow *shadow)
 {
@@ -107,7 +106,7 @@ static void shadow_release_domain(struct s390_shadow *shadow)
 	s390_domain = shadow->domain;
 	if (!s390_domain)
 		return;
-	/* Leak what the function may still reach */
+	/* Leak the shadow if the function may still translate with its table */
 	if (s390_domain->leaked || !shadow_restore_table(zdev, s390_domain)) {
 		s390_domain->leaked = true;
 		kref_get(&shadow->ref);
@@ -129,25 +128,24 @@ static const struct s390_shadow_host_ops shadow_domain_host_ops = {
 };
 
 /**
- * s390_shadow_create() - claim a function's domain and shadow a guest into it
+ * s390_shadow_create() - create a shadow that claims a function's domain
  * @dev: the device of the PCI function
- * @cfg: the guest's translation parameters; the aperture must lie within what
- *	 the function can reach (&zpci_dev.start_dma to &zpci_dev.max_dma)
- * @ops: access to guest memory
- * @guest: argument of @ops; must stay valid until s390_shadow_destroy()
+ * @cfg: the guest's translation parameters; the aperture must lie between
+ *	 &zpci_dev.start_dma and &zpci_dev.max_dma
+ * @ops: operations on guest memory
+ * @guest: argument of @ops; must stay valid until s390_shadow_destroy() returns
  *
- * The function must be attached to an unmanaged domain (VFIO, iommufd) that
- * has no mappings. The shadow starts empty: nothing is mirrored before the
- * first s390_shadow_refresh().
+ * The function must be attached to an unmanaged domain (VFIO, iommufd) without
+ * mappings. The shadow is empty until the first s390_shadow_refresh().
  *
  * Context: process; sleeps. No lock of the IOMMU core may be held.
- * Return: the shadow, to be given back by s390_shadow_destroy(), or
+ * Return: the shadow, to be passed to s390_shadow_destroy(), or an ERR_PTR():
  * * -ENODEV	 - not a zPCI function, or no unmanaged domain is attached
- * * -EBUSY	 - the domain has mappings, another function, or a claim already
+ * * -EBUSY	 - the domain has mappings, another function or a shadow
  * * -EOPNOTSUPP - the format of the guest's table is not supported
- * * -EINVAL	 - the aperture is malformed or out of the function's reach
- * * -ENOMEM	 - no memory
- * * -EIO	 - the function did not accept the table
+ * * -EINVAL	 - the aperture is malformed or not within the function's DMA range
+ * * -ENOMEM	 - out of memory
+ * * -EIO	 - registering the table with the function failed
  */
 struct s390_shadow *s390_shadow_create(struct device *dev,
 				       const struct s390_shadow_config *cfg,
@@ -172,8 +170,8 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 		return ERR_PTR(-EINVAL);
 
 	/*
-	 * Whatever the guest's table is, ours need not be larger than this. The
-	 * largest that the function takes reaches max_dma.
+	 * Choose the smallest table that the function supports and that reaches
+	 * the end of the aperture. The largest one reaches max_dma.
 	 */
 	while (zpci_table_last(top) < cfg->pal ||
 	       (top > ZPCI_LEVEL_RT && !zpci_level_in_dtsm(top, zdev->dtsm)))
@@ -193,7 +191,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 		goto fail;
 	}
 	s390_domain = to_s390_domain(domain);
-	/* A domain in use is not to be disturbed by a claim that must fail */
+	/* Don't make iommu_map() fail on a domain that can't be claimed */
 	rc = -EBUSY;
 	if (dma_has_cpu_trans(s390_domain->dma_table, s390_domain->top))
 		goto fail;
@@ -201,7 +199,7 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 	if (rc)
 		goto fail;
 
-	/* Who maps now sees the claim; wait for those who did not */
+	/* Wait for iommu_map() calls that did not see the claim */
 	synchronize_srcu(&s390_iommu_map_srcu);
 	if (dma_has_cpu_trans(s390_domain->dma_table, s390_domain->top)) {
 		rc = -EBUSY;
@@ -229,13 +227,13 @@ fail:
 EXPORT_SYMBOL_GPL(s390_shadow_create);
 
 /**
- * s390_shadow_destroy() - end the shadowing and give back the domain
- * @shadow: what s390_shadow_create() returned
+ * s390_shadow_destroy() - tear down a shadow and release its domain
+ * @shadow: the shadow
  *
- * The function translates with the domain's own, empty table afterwards. All
- * pages are unpinned and uncharged, refreshes in progress have ended, and no
- * guest operation is called any more. Does nothing of this that the detach of
- * the domain has done already. Never fails. Drops the creator's reference.
+ * Waits for refreshes in progress, registers the domain's own, empty table, then
+ * unpins and uncharges all pages. No guest operation is called afterwards. If the
+ * domain was detached, this was done then. Does not fail. Drops the creator's
+ * reference.
  *
  * Context: process; sleeps. No lock of the IOMMU core may be held.
  */
@@ -247,13 +245,12 @@ void s390_shadow_destroy(struct s390_shadow *shadow)
 EXPORT_SYMBOL_GPL(s390_shadow_destroy);
 
 /**
- * s390_shadow_domain_detached() - the function of a domain was detached
+ * s390_shadow_domain_detached() - tear down the shadow of a detached domain
  * @s390_domain: the domain
  *
- * Called by the driver after the function's I/O address translation was
- * unregistered and zdev->dma_iota cleared: it can't reach any table. If the
- * domain is claimed, the shadow gives back everything and is but an empty shell
- * from now on. If the function may still reach the shadow's table, all is leaked.
+ * The driver has unregistered the function's I/O address translation and cleared
+ * zdev->dma_iota. If the domain is claimed, tears down the shadow and releases the
+ * domain. If the function may still translate with the shadow's table, leaks both.
  *
  * Context: process; sleeps. attach_lock of the function and group->mutex of
  * the IOMMU core are held. Waits for refreshes in progress, which may wait for
@@ -272,13 +269,14 @@ void s390_shadow_domain_detached(struct s390_domain *s390_domain)
 
 /**
  * s390_shadow_show() - print the counters of a function's shadow
- * @zdev: the function, in whose debugfs directory they are
- * @m: where to print
+ * @zdev: the function
+ * @m: output, a file in the function's debugfs directory
  *
  * Prints nothing if no shadow has claimed the function's domain.
  *
- * Context: process; sleeps, perhaps for a detach that waits for refreshes
- * Return: 0, or -EINTR if a signal came while waiting
+ * Context: process; sleeps. Takes attach_lock of the function, and so may wait for
+ * a detach that waits for refreshes.
+ * Return: 0, or -EINTR if a signal is pending
  */
 int s390_shadow_show(struct zpci_dev *zdev, struct seq_file *m)
 {

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The guest's side of a shadow: fetching and judging its translation table
+ * Read and check the guest's I/O translation table
  *
- * Invariants that this file keeps: an entry that counts is fetched once, as a
- * whole, and only the copy is judged; protection is combined down the levels;
- * what is fetched without the lock of a segment decides solely whether the
- * segment is looked at.
+ * Invariants:
  *
- * To fetch entries one by one costs more than to read them in bulk, and nearly
- * all are as they were. So they are read in bulk if there are many, and what does
- * not look as it was, or leads the way to other tables, is fetched. If what was
- * read in bulk equals the mirror although it is a mixture of two values, the guest
- * is storing this very entry, and will refresh it.
+ * - An entry is fetched once, as a whole, and only the copy is checked.
+ * - Protection is combined down the levels.
+ * - Entries fetched without the lock of a segment's bucket decide only whether
+ *   the segment is synced.
+ *
+ * A bulk read is cheaper than single fetches, but it may tear an entry that the
+ * guest stores meanwhile. So page table entries are read in bulk and compared
+ * with the mirror; those that differ are fetched again, as a whole. A torn entry
+ * that equals the mirror by chance does no harm: the guest is storing the entry
+ * and will refresh it. Entries that point to tables are always fetched.
  */
 
 #include <linux/mm.h>
@@ -26,8 +28,8 @@ static u64 shadow_guest_root(const struct s390_shadow *shadow, bool *prot)
 }
 
 /*
- * Reduce a guest page table entry to address and combined protection; if it is
- * invalid leave it as it is.
+ * Reduce a valid guest page table entry to address and combined protection.
+ * Return false if the entry is malformed.
  */
 static bool normalize_pte(u64 *pte, bool prot)
 {
@@ -44,7 +46,7 @@ static bool normalize_pte(u64 *pte, bool prot)
 	}
 }
 
-/* Reduce @nr entries, at least one, as they were fetched */
+/* Normalize @nr entries, at least one */
 static int normalize_run(u64 *pte, unsigned int nr, bool prot)
 {
 	do {
@@ -68,7 +70,7 @@ static int fetch_run(struct s390_shadow_segment *seg, u64 pto, bool prot,
 	return rc ?: normalize_run(want, nr, prot);
 }
 
-/* What a segment without a page table has mapped */
+/* Mirror of a segment without a host page table */
 static const u64 empty_mirror[ZPCI_PT_ENTRIES] = {
 	[0 ... ZPCI_PT_ENTRIES - 1] = ZPCI_PTE_INVALID,
 };
@@ -87,7 +89,7 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 	if (rc)
 		return rc;
 
-	/* A malformed entry remains what is in no mirror */
+	/* A malformed entry stays as it is and equals no mirror entry */
 	for (first = px; prot && first < end; first++)
 		normalize_pte(&want[first], prot);
 
@@ -97,7 +99,7 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 		px += zpci_same_len(&want[px], &mirror[px], end - px);
 		if (px == end)
 			return 0;
-		/* A few too many do no harm */
+		/* Fetching a few unchanged entries does no harm */
 		for (first = px; px < end && want[px] != mirror[px];)
 			px = min(px + S390_SHADOW_BULK_MIN, end);
 		rc = fetch_run(seg, pto, prot, first, px);
@@ -107,16 +109,16 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 	}
 }
 
-/* Entry by entry, the way to a segment is the one that leads on from there, too */
+/* Remember the tables just walked */
 static noinline void cache_path(struct s390_shadow *shadow,
-			      struct s390_shadow_walk_cache *cache,
-			      const struct dma_guest_walk *path)
+				struct s390_shadow_walk_cache *cache,
+				const struct dma_guest_walk *path)
 {
 	enum zpci_table_level level = shadow->guest_top;
 	bool prot;
 	u64 addr;
 
-	/* Nothing on the way, or the one that is known */
+	/* There are no tables to remember, or they are known */
 	if (level == ZPCI_LEVEL_ST ||
 	    cache->next[ZPCI_LEVEL_RT] == path->table[ZPCI_LEVEL_ST])
 		return;
@@ -130,17 +132,19 @@ static noinline void cache_path(struct s390_shadow *shadow,
 }
 
 /**
- * s390_shadow_fetch_segment() - what does the guest want of a segment?
- * @seg: the segment with its leaf, if it has one; the lock of its bucket is held
+ * s390_shadow_fetch_segment() - fetch the guest's entries of a range
+ * @seg: the range; &s390_shadow_segment.pt is set if there is a page table
  *
- * Fetches all entries from the topmost table down and leaves those of the range
- * in &s390_shadow_batch.guest, the valid ones reduced to address and combined
+ * Walks the guest's table from the top. Stores the page table entries of the range
+ * to &s390_shadow_batch.guest, valid ones reduced to address and combined
  * protection, or sets &s390_shadow_segment.same.
  *
- * Context: process; sleeps
- * Return: 1 if the guest has a page table or a large frame there, 0 if the
- * segment is invalid as a whole, -EINVAL if an entry is malformed, or the
- * error of the operation that could not get at it
+ * Context: process; sleeps. The lock of the segment's bucket is held.
+ * Return:
+ * * 1	     - the guest has a page table or a 1 MiB frame there
+ * * 0	     - an entry above the page table is invalid
+ * * -EINVAL - an entry is malformed
+ * * other   - error of the guest operation that failed
  */
 int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 {
@@ -179,7 +183,7 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 	}
 }
 
-/* The copy of the guest's entry at @gaddr that was read in bulk, or NULL */
+/* Find the copy of the guest's entry at @gaddr; return NULL if there is none */
 static unsigned long *cached_entry(struct s390_shadow_walk_cache *cache, u64 gaddr)
 {
 	u64 i = (gaddr - cache->table_gaddr) / sizeof(u64);
@@ -189,12 +193,12 @@ static unsigned long *cached_entry(struct s390_shadow_walk_cache *cache, u64 gad
 }
 
 /*
- * Read the guest's entries from that at @gaddr on, @nr of them to the end of its
- * table or of the range. If that can't be done, they are looked at one by one.
+ * Read @nr entries at @gaddr of a guest table in bulk. Return NULL if that fails:
+ * the caller then fetches them one by one.
  */
 static unsigned long *cache_entries(struct s390_shadow *shadow,
-				  struct s390_shadow_batch *batch, u64 gaddr,
-				  unsigned int nr)
+				    struct s390_shadow_batch *batch, u64 gaddr,
+				    unsigned int nr)
 {
 	struct s390_shadow_walk_cache *cache = &batch->walk_cache;
 
@@ -211,16 +215,15 @@ static unsigned long *cache_entries(struct s390_shadow *shadow,
 }
 
 /*
- * The guest's entry at @gaddr for a look. An entry that leads to other tables is
- * fetched, not to be half an old one, half a new one; what an entry says about
- * itself, valid or not, is in one byte and needs no such care.
+ * Get the guest's entry at @gaddr. Use a copy read in bulk only for the valid bit,
+ * which is in one byte and can't be torn. Fetch an entry that points to a table.
  */
 static int lookup_entry(struct s390_shadow *shadow, enum zpci_table_level level,
-		      struct s390_shadow_walk_cache *cache, u64 gaddr, u64 *entry)
+			struct s390_shadow_walk_cache *cache, u64 gaddr, u64 *entry)
 {
 	unsigned long *copy = cached_entry(cache, gaddr);
 
-	/* Where a segment's page table is does not matter here */
+	/* The address in a segment table entry is not used */
 	if (copy && (level == ZPCI_LEVEL_ST || !reg_entry_isvalid(*copy))) {
 		*entry = *copy;
 		return 0;
@@ -229,17 +232,18 @@ static int lookup_entry(struct s390_shadow *shadow, enum zpci_table_level level,
 }
 
 /*
- * The guest's last word on @iova above the page tables: the level at which its
- * walk ends, at which entry, and how.
+ * Walk the guest's table to the segment of @iova. Set @levelp and @gaddrp to the
+ * level and the guest address of the entry where the walk ends, and return its
+ * kind.
  *
- * Segments are looked at together, as far as @last. So is what follows a table
- * that the walk is @passing: where there is nothing in the table, there is nothing
- * after it, as a rule.
+ * Read segment table entries in bulk, as far as @last. If @read_ahead is set, also
+ * read the first uncached entry and those after it in bulk, because entries after
+ * an invalid part of a table are mostly invalid.
  */
 static enum zpci_entry_kind lookup_guest(struct s390_shadow *shadow,
-				 struct s390_shadow_batch *batch, u64 iova,
-				 u64 last, bool passing,
-				 enum zpci_table_level *levelp, u64 *gaddrp)
+					 struct s390_shadow_batch *batch, u64 iova,
+					 u64 last, bool read_ahead,
+					 enum zpci_table_level *levelp, u64 *gaddrp)
 {
 	struct s390_shadow_walk_cache *cache = &batch->walk_cache;
 	enum zpci_table_level level = shadow->guest_top;
@@ -247,22 +251,21 @@ static enum zpci_entry_kind lookup_guest(struct s390_shadow *shadow,
 	u64 addr, entry, gaddr;
 	bool prot;
 
-	/* Protection does not matter here */
 	addr = shadow_guest_root(shadow, &prot);
 	for (;; level--) {
 		gaddr = addr + zpci_table_index(level, iova) * sizeof(entry);
-		/* As long as the walk stays below it, it need not be fetched again */
+		/* Don't fetch an entry again while the walk stays below it */
 		if (cache->gaddr[level] == gaddr) {
 			addr = cache->next[level];
 			continue;
 		}
 		*levelp = level;
 		*gaddrp = gaddr;
-		if (passing || level == ZPCI_LEVEL_ST) {
-			passing = false;
+		if (read_ahead || level == ZPCI_LEVEL_ST) {
+			read_ahead = false;
 			if (!cached_entry(cache, gaddr))
 				cache_entries(shadow, batch, gaddr,
-					    zpci_run_nr(level, iova, last));
+					      zpci_run_nr(level, iova, last));
 		}
 		if (lookup_entry(shadow, level, cache, gaddr, &entry))
 			return ZPCI_ENTRY_MALFORMED;
@@ -275,14 +278,14 @@ static enum zpci_entry_kind lookup_guest(struct s390_shadow *shadow,
 }
 
 /*
- * The guest's entry of @level at @gaddr, which covers @iova, is invalid. Up to
- * which address is the table so, as far as @last? If it can't be read, at least
- * the one entry is.
+ * Find the end of a run of invalid entries in a guest table of @level. The first
+ * is at @gaddr and covers @iova. Return the last I/O address of the run, looking
+ * no further than @last. If the table can't be read, the run is one entry.
  */
 static u64 find_last_invalid(struct s390_shadow *shadow,
-			 struct s390_shadow_batch *batch,
-			 enum zpci_table_level level, u64 gaddr, u64 iova,
-			 u64 last)
+			     struct s390_shadow_batch *batch,
+			     enum zpci_table_level level, u64 gaddr, u64 iova,
+			     u64 last)
 {
 	unsigned int nr = zpci_run_nr(level, iova, last);
 	struct s390_shadow_walk_cache *cache = &batch->walk_cache;
@@ -292,7 +295,7 @@ static u64 find_last_invalid(struct s390_shadow *shadow,
 		goto one;
 	if (!copy || copy + nr > cache->table + cache->nr)
 		copy = cache_entries(shadow, batch, gaddr, nr);
-	/* Not any more? Then it has become valid after the look. */
+	/* The entry may have become valid meanwhile */
 	if (!copy || reg_entry_isvalid(*copy))
 		goto one;
 	return zpci_run_last(level, iova, zpci_run_len(copy, nr));
@@ -301,23 +304,24 @@ one:
 }
 
 /**
- * s390_shadow_find_segment() - find the next segment that needs a look
- * @shadow: the shadow; &s390_shadow.tree_lock is held
- * @batch: keeps the entries fetched between calls
+ * s390_shadow_find_segment() - find the next segment to sync
+ * @shadow: the shadow
+ * @batch: batch whose walk cache keeps entries between calls
  * @iova: where to begin, start of a segment; set to the I/O address of the
  *	  segment found
- * @last: last I/O address of the range
+ * @last: last I/O address of the range (inclusive)
  *
- * A segment needs a look if the guest has a table or a frame there, or the host
- * has a page table, or the guest's entry can't be fetched or is malformed (the
- * locked path will say so). Segments that have neither are passed over without
- * a lock; see invariant 2 in s390-shadow-sync.c for what the caller does about
- * it. Takes time in proportion to the tables that exist, on either side.
+ * A segment must be synced if the guest has a table or a frame there, if the host
+ * has a page table, or if the guest's entry can't be fetched or is malformed. The
+ * sync under the lock then returns the error. Other segments are skipped without
+ * their locks; see invariant 2 in s390-shadow-sync.c for what the caller must do.
+ * The time is proportional to the number of tables of guest and host.
  *
- * Comes back early, with any segment, if the walk is to pause or to end.
+ * Returns early, with any segment, if the budget is used up, a signal is pending
+ * or the shadow is torn down.
  *
- * Context: process; sleeps
- * Return: true if there is such a segment
+ * Context: process; sleeps. &s390_shadow.tree_lock is held.
+ * Return: true if a segment was found
  */
 bool s390_shadow_find_segment(struct s390_shadow *shadow,
 			      struct s390_shadow_batch *batch, u64 *iova,
@@ -327,7 +331,7 @@ bool s390_shadow_find_segment(struct s390_shadow *shadow,
 	enum zpci_table_level level;
 	u64 addr = *iova, gaddr;
 
-	/* Each part of either table is looked at once in the course of a refresh */
+	/* Read each part of the guest's and of the host's table only once */
 	if (!cache->valid) {
 		memset(cache->gaddr, 0xff, sizeof(cache->gaddr));
 		memset(cache->next, 0xff, sizeof(cache->next));
@@ -346,9 +350,9 @@ bool s390_shadow_find_segment(struct s390_shadow *shadow,
 		    READ_ONCE(shadow->dead))
 			break;
 		if (lookup_guest(shadow, batch, addr, last, addr != *iova, &level,
-			 &gaddr) != ZPCI_ENTRY_INVALID)
+				 &gaddr) != ZPCI_ENTRY_INVALID)
 			break;
-		/* Nothing there of the guest's, but maybe of ours */
+		/* Skip to the next segment with a host page table, if any */
 		addr = find_last_invalid(shadow, batch, level, gaddr, addr, last);
 		if (addr >= min(cache->next_pt, last)) {
 			addr = cache->next_pt;

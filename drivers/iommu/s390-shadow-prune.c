@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pruning: a shadow gives back host tables that translate nothing
+ * Pruning: free empty host tables
  *
- * A host page table is kept when its last entry becomes invalid, since a guest
- * that maps and unmaps does so in the same place again. Tables above it are kept
- * too. So that a guest can't make them pile up by mapping here and there, they
- * are pruned when there are more of them than what is mapped can need: see
- * S390_SHADOW_PRUNE_MIN.
+ * A host page table is kept when its last entry becomes invalid, because guests
+ * reuse I/O addresses. The tables above it are kept, too. Empty tables are pruned
+ * when there are more tables than the mapped frames can need, see
+ * S390_SHADOW_PRUNE_MIN. Otherwise a guest could use up memory by mapping one
+ * frame after the other in different segments.
  *
- * Invariants that this file keeps: tables leave the tree only while no refresh
- * is in progress (&s390_shadow.tree_lock is held for writing), which finds its way
- * through them without a lock; and they are freed after a host refresh.
+ * Invariants: segment and region tables are removed under &s390_shadow.tree_lock
+ * for writing, because refreshes walk them without a bucket lock. They are freed
+ * after a host refresh.
  */
 
 #include <linux/mm.h>
@@ -19,9 +19,9 @@
 #include "s390-shadow.h"
 
 /*
- * The function may look into a table that left the tree until it is told. All
- * entries of the table are invalid, and of an invalid entry nothing else means
- * anything: the rest of the first one links the table to the next.
+ * Add @table to the list of removed tables. The function may read the table until
+ * the host refresh, so the link to the next table is stored in the ignored bits
+ * of its first entry, which stays invalid.
  */
 static void batch_add_table(struct s390_shadow_batch *batch,
 			    unsigned long *table)
@@ -38,7 +38,9 @@ static unsigned long *next_table(const unsigned long *table)
 /**
  * s390_shadow_free_tables() - free the segment and region tables of a batch
  * @shadow: the shadow
- * @batch: the batch; the function has forgotten what it took out
+ * @batch: the batch, whose host refresh has succeeded
+ *
+ * Context: process
  */
 void s390_shadow_free_tables(struct s390_shadow *shadow,
 			     struct s390_shadow_batch *batch)
@@ -55,9 +57,9 @@ void s390_shadow_free_tables(struct s390_shadow *shadow,
 }
 
 /**
- * s390_shadow_move_tables() - from one batch to another
- * @from: has no segment and region tables afterwards
- * @to: has them on top of its own
+ * s390_shadow_move_tables() - move segment and region tables to another batch
+ * @from: the batch that loses the tables
+ * @to: the batch that gets them
  */
 void s390_shadow_move_tables(struct s390_shadow_batch *from,
 			     struct s390_shadow_batch *to)
@@ -73,10 +75,9 @@ void s390_shadow_move_tables(struct s390_shadow_batch *from,
 }
 
 /*
- * Take what is empty out of a table, and what becomes empty by that. Calls
- * itself, once for each level.
+ * Remove empty tables below @table, bottom up. Recurses once for each level.
  *
- * Return: true if the table itself is empty
+ * Return: true if @table is empty
  */
 static bool prune_table(struct s390_shadow *shadow,
 			struct s390_shadow_batch *batch, unsigned long *table,
@@ -114,14 +115,14 @@ static bool prune_table(struct s390_shadow *shadow,
 }
 
 /**
- * s390_shadow_prune() - give back empty host tables
- * @shadow: the shadow; &s390_shadow.tree_lock is not held
- * @batchp: an empty batch; NULL afterwards if the host refresh failed
+ * s390_shadow_prune() - free empty host tables
+ * @shadow: the shadow
+ * @batchp: an empty batch; set to NULL if the host refresh failed
  *
- * Does nothing if a refresh is in progress elsewhere: the last of them to end
- * will come here, too. Unless there are very many tables: then it waits.
+ * Returns at once if a refresh is in progress, which will prune when it ends.
+ * With four times as many tables as the limit it waits for the refresh.
  *
- * Context: process; sleeps
+ * Context: process; sleeps. &s390_shadow.tree_lock must not be held.
  */
 void s390_shadow_prune(struct s390_shadow *shadow,
 		       struct s390_shadow_batch **batchp)
@@ -139,7 +140,7 @@ void s390_shadow_prune(struct s390_shadow *shadow,
 	}
 	if (!READ_ONCE(shadow->dead)) {
 		prune_table(shadow, batch, shadow->root, shadow->top, 0);
-		/* On failure the tables wait in limbo, like anything else */
+		/* On failure the tables wait in failed_batches */
 		s390_shadow_batch_flush(shadow, batchp);
 	}
 	up_write(&shadow->tree_lock);

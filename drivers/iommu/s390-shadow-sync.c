@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Refresh of a shadow: a guest's I/O translation table mirrored segment by
- * segment
+ * Refresh a range of a shadow from the guest's table, segment by segment
  *
- * Invariants that this file keeps:
+ * Invariants:
  *
- * 1. The function never reaches a page that was released: an entry is replaced
- *    or invalidated in the host table, then the host refresh is done, and only
- *    then is the page unpinned. The entry that was swapped out names the page.
- *    If the host refresh fails, the batch waits in limbo with its pages pinned.
+ * 1. The function never reaches a page that was released. An entry is replaced or
+ *    invalidated in the host table, then the host is refreshed, then the page is
+ *    unpinned. If the host refresh fails, the batch is queued in failed_batches
+ *    and its pages stay pinned.
  * 2. When a refresh returns 0, the host table equals the guest's table over the
- *    range, as the guest's table stood at some moment after the first call for
- *    the walk, and the function has forgotten what it was before. All entries
- *    that lead to a segment are fetched under the lock of the segment's bucket,
- *    so the last to hold the lock leaves the latest value. Who finds nothing to
- *    change but an unfinished batch of someone else (bucket->unflushed) does a
- *    host refresh of his own. A segment may be passed over without its lock if
- *    neither side has anything there: before that, locks that are held are
- *    waited for, as their holders may be about to write what they fetched before
- *    the call, and after that, unfinished batches are looked for. Each call does
- *    all of this for the part of the range that it covers, which is why a walk
- *    may be carried on after any pause.
+ *    range, as the guest's table was at some moment after the first call for the
+ *    walk, and the function does not use older translations.
+ *    - All entries on the path to a segment are fetched under the lock of the
+ *      segment's bucket, so the last holder of the lock writes the latest value.
+ *    - If another batch changed the bucket and is not flushed (bucket->unflushed),
+ *      the refresh does a host refresh of its own, even if it changes nothing.
+ *    - A segment is skipped without its lock if neither guest nor host have a
+ *      table there. Before that, wait_for_syncs() waits for holders of bucket
+ *      locks, which may write entries that they fetched before the call. After
+ *      that, s390_shadow_batch_add_unflushed() checks for unflushed batches.
+ *    Each call does all of this for the part of the range that it covers. So a
+ *    walk may be continued at any later time.
  * 3. Every guest entry is fetched once under the lock, and only the copy is
- *    judged. What s390_shadow_find_segment() fetches without the lock decides
- *    solely whether a segment is looked at.
- * 4. Every pinned page is charged before it is pinned and uncharged after it
- *    was unpinned. Tables are charged to the memory cgroup of the caller.
+ *    checked. Entries that s390_shadow_find_segment() fetches without the lock
+ *    decide only whether a segment is synced.
+ * 4. Every page is charged before it is pinned and uncharged after it is
+ *    unpinned. Tables are charged to the memory cgroup of the caller.
  */
 
 #include <linux/io.h>
@@ -39,12 +39,12 @@
 #include <trace/events/s390_shadow.h>
 
 /*
- * Frames @nr from the batch's end on were taken out of the entries @px to
- * @px + @entries - 1
+ * Account for @nr frames, which were added at the end of the batch's array and
+ * come from the entries @px to @px + @entries - 1.
  */
 static __always_inline void account_unmapped(struct s390_shadow_segment *seg,
-					 unsigned int px, unsigned int entries,
-					 unsigned int nr)
+					     unsigned int px, unsigned int entries,
+					     unsigned int nr)
 {
 	u64 iova = seg->iova + ((u64)px << PAGE_SHIFT);
 
@@ -54,7 +54,7 @@ static __always_inline void account_unmapped(struct s390_shadow_segment *seg,
 	seg->unmapped += nr;
 	seg->changed = true;
 	s390_shadow_batch_add_range(seg->batch, iova,
-				iova + ((u64)entries << PAGE_SHIFT) - 1);
+				    iova + ((u64)entries << PAGE_SHIFT) - 1);
 }
 
 static noinline void trace_unmapped(struct s390_shadow_segment *seg,
@@ -73,7 +73,7 @@ static noinline void trace_mapped(struct s390_shadow_segment *seg,
 			      seg->iova + ((u64)px << PAGE_SHIFT), want);
 }
 
-/* For each page: what is traced is put together only if it is */
+/* Compute the arguments of a trace event only if it is enabled */
 static __always_inline void trace_unmap(struct s390_shadow_segment *seg,
 					const u64 *pte, u64 mirror)
 {
@@ -89,12 +89,14 @@ static __always_inline void trace_map(struct s390_shadow_segment *seg,
 }
 
 /**
- * s390_shadow_segment_unmap() - withdraw frames
- * @seg: the segment, which has a leaf; the lock of its bucket is held
- * @px: page table index of the first
+ * s390_shadow_segment_unmap() - unmap the valid entries of a range
+ * @seg: the segment, which has a page table
+ * @px: page table index of the first entry
  * @nr: number of page table entries
  *
- * What was there is added to the batch, which must have room for it.
+ * Adds the frames to the batch, which must have room for them.
+ *
+ * Context: the lock of the segment's bucket is held
  */
 void s390_shadow_segment_unmap(struct s390_shadow_segment *seg, unsigned int px,
 			       unsigned int nr)
@@ -117,8 +119,10 @@ void s390_shadow_segment_unmap(struct s390_shadow_segment *seg, unsigned int px,
 }
 
 /**
- * s390_shadow_segment_account() - account for what was done to a segment
- * @seg: the segment; the lock of its bucket is held, and about to be released
+ * s390_shadow_segment_account() - update the counters after a change
+ * @seg: the segment
+ *
+ * Context: the lock of the segment's bucket is held and released next
  */
 void s390_shadow_segment_account(struct s390_shadow_segment *seg)
 {
@@ -130,7 +134,7 @@ void s390_shadow_segment_account(struct s390_shadow_segment *seg)
 		atomic64_add(seg->unmapped, &shadow->unmapped);
 	if (seg->mapped != seg->unmapped)
 		s390_shadow_account_pt(shadow, seg->pt,
-					 (int)seg->mapped - (int)seg->unmapped);
+				       (int)seg->mapped - (int)seg->unmapped);
 	if (seg->changed)
 		s390_shadow_batch_mark_bucket(shadow, seg->batch, seg->bucket);
 }
@@ -145,10 +149,10 @@ static void shadow_account_pinned(struct s390_shadow *shadow, unsigned int nr)
 		;
 }
 
-/* Entries @px on were pinned as @pages: that is what the guest wants there */
+/* Map @pages, which are pinned, by @nr entries from @px on */
 static noinline void segment_map_pages(struct s390_shadow_segment *seg,
-				 const u64 *want, unsigned int px,
-				 struct page **pages, unsigned int nr)
+				       const u64 *want, unsigned int px,
+				       struct page **pages, unsigned int nr)
 {
 	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
 	struct s390_shadow_frame *frame = frames;
@@ -162,7 +166,7 @@ static noinline void segment_map_pages(struct s390_shadow_segment *seg,
 		u64 old = pt[i];
 
 		WRITE_ONCE(pt[i], zpci_make_pte(page_to_phys(pages[i]),
-						  want[i] & ZPCI_TABLE_PROTECTED));
+						want[i] & ZPCI_TABLE_PROTECTED));
 		if (pt_entry_isvalid(old)) {
 			*frame++ = s390_shadow_frame(old, mirror[i]);
 			trace_unmap(seg, &pt[i], mirror[i]);
@@ -174,14 +178,14 @@ static noinline void segment_map_pages(struct s390_shadow_segment *seg,
 	seg->mapped += nr;
 	if (seg->shadow->refresh_new) {
 		s390_shadow_batch_add_range(seg->batch, iova,
-					iova + ((u64)nr << PAGE_SHIFT) - 1);
+					    iova + ((u64)nr << PAGE_SHIFT) - 1);
 		seg->changed = true;
 	}
 }
 
 /*
- * Map entries @px to @px + @nr - 1, which are charged. What can't be pinned is left
- * invalid.
+ * Pin and map @nr entries from @px on, which are charged. On failure the rest is
+ * left invalid.
  */
 static int segment_map_run(struct s390_shadow_segment *seg, const u64 *want,
 			   unsigned int px, unsigned int nr)
@@ -214,12 +218,12 @@ fail:
 }
 
 /*
- * The guest has @new in place of what @pte has been made from, and that is nothing,
- * or nothing for now. Returns where the next frame is to be noted.
+ * Invalidate @pte, queue its page for unpinning, record @new in the mirror.
+ * Return the end of the queue.
  */
 static __always_inline struct s390_shadow_frame *
 unmap_entry(struct s390_shadow_segment *seg, u64 *pte, u64 new,
-	     struct s390_shadow_frame *frame)
+	    struct s390_shadow_frame *frame)
 {
 	u64 *mirror = s390_shadow_mirror(pte), old = *pte;
 
@@ -232,9 +236,12 @@ unmap_entry(struct s390_shadow_segment *seg, u64 *pte, u64 new,
 	return frame;
 }
 
-/* What segment_unmap_changed() does, for a range of one entry, which most are */
+/*
+ * segment_unmap_changed() for a range of one entry, the most frequent case. Saves
+ * 77 to 93 of 1,200 to 1,850 instructions under TCG; not measured on a machine.
+ */
 static unsigned int segment_unmap_changed_one(struct s390_shadow_segment *seg,
-					  const u64 *want, bool unmap_only)
+					      const u64 *want, bool unmap_only)
 {
 	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
 	unsigned int px = seg->px_first;
@@ -255,13 +262,15 @@ static unsigned int segment_unmap_changed_one(struct s390_shadow_segment *seg,
 }
 
 /*
- * Entries from @px on are not what the guest has: drop them, up to one that is going
- * to be mapped. This loop is what an RPCIT of many pages costs, and short of
- * registers if it is inlined. Returns the index where it ended.
+ * Unmap entries from @px on while they differ from the guest's, up to one that
+ * will be mapped. Return the index where the run ends.
+ *
+ * Not inlined: an RPCIT of many pages spends most of its time in this loop, and
+ * inlining it spills registers.
  */
 static noinline unsigned long
 unmap_run(struct s390_shadow_segment *seg, const u64 *want,
-		 unsigned long px, unsigned long end, bool unmap_only)
+	  unsigned long px, unsigned long end, bool unmap_only)
 {
 	struct s390_shadow_frame *frames = &seg->batch->frames[seg->batch->nr];
 	struct s390_shadow_frame *frame = frames;
@@ -285,9 +294,9 @@ unmap_run(struct s390_shadow_segment *seg, const u64 *want,
 	return end;
 }
 
-/* Where does a run of entries end that are to be mapped? */
+/* Find the end of a run of entries to map */
 static noinline unsigned long map_run_end(const u64 *want, const u64 *mirror,
-					   unsigned long px, unsigned long end)
+					  unsigned long px, unsigned long end)
 {
 	while (px < end && want[px] != mirror[px] &&
 	       pt_entry_isvalid(want[px]))
@@ -296,14 +305,14 @@ static noinline unsigned long map_run_end(const u64 *want, const u64 *mirror,
 }
 
 /*
- * Give back what the guest has given up; if nothing is going to be mapped, what it
- * has replaced goes as well.
+ * Unmap the entries that the guest unmapped. With @unmap_only also unmap those
+ * that it replaced.
  *
- * Return: how many are to be mapped, between entries @mapp[0] and @mapp[1]
+ * Return: number of entries to map, which lie between @mapp[0] and @mapp[1]
  */
 static unsigned int segment_unmap_changed(struct s390_shadow_segment *seg,
-				      const u64 *want, bool unmap_only,
-				      unsigned int mapp[2])
+					  const u64 *want, bool unmap_only,
+					  unsigned int mapp[2])
 {
 	unsigned long px = seg->px_first, end = seg->px_last + 1, first;
 	u64 *mirror = s390_shadow_mirror(seg->pt);
@@ -327,7 +336,7 @@ static unsigned int segment_unmap_changed(struct s390_shadow_segment *seg,
 	return to_map;
 }
 
-/* Map what the guest wants of entries @px to @last, and has not yet */
+/* Map those of the entries @px to @last that differ from the mirror */
 static int segment_map(struct s390_shadow_segment *seg, const u64 *want,
 		       unsigned int px, unsigned int last, int charge_rc)
 {
@@ -352,7 +361,7 @@ static int segment_map(struct s390_shadow_segment *seg, const u64 *want,
 	return ret;
 }
 
-/* Map @total entries, which are between @map[0] and @map[1] */
+/* Charge and map @total entries, which lie between @map[0] and @map[1] */
 static noinline int segment_map_all(struct s390_shadow_segment *seg,
 				    const u64 *want, const unsigned int map[2],
 				    unsigned int total)
@@ -360,7 +369,7 @@ static noinline int segment_map_all(struct s390_shadow_segment *seg,
 	struct s390_shadow *shadow = seg->shadow;
 	int rc;
 
-	/* All of them at once: to charge takes a lock that page faults want */
+	/* Charge all at once: it takes a lock that page faults need, too */
 	rc = shadow->ops->charge(shadow->guest, total);
 	seg->charged = rc ? 0 : total;
 	rc = segment_map(seg, want, map[0], map[1], rc);
@@ -369,14 +378,14 @@ static noinline int segment_map_all(struct s390_shadow_segment *seg,
 	return rc;
 }
 
-/* Bring the host entries of the range to what the guest wants */
+/* Make the host entries of the range equal @want */
 static int segment_apply(struct s390_shadow_segment *seg, const u64 *want,
 			 bool unmap_only)
 {
 	unsigned int map[2] = { seg->px_first, seg->px_last };
 	unsigned int total;
 
-	/* First give back, so that limits do not stand in the way */
+	/* Unmap first, to stay below the limits */
 	if (seg->px_first == seg->px_last)
 		total = segment_unmap_changed_one(seg, want, unmap_only);
 	else
@@ -394,7 +403,7 @@ static bool wants_any(const struct s390_shadow_segment *seg)
 	return false;
 }
 
-/* The segment gets a page table, and what leads to it */
+/* Add a page table for the segment, and the tables above it */
 static noinline int segment_link_pt(struct s390_shadow_segment *seg)
 {
 	struct s390_shadow *shadow = seg->shadow;
@@ -418,7 +427,13 @@ static noinline int segment_link_pt(struct s390_shadow_segment *seg)
 	return 0;
 }
 
-/* Sync the range of @seg; its bucket's lock is held */
+/* Out of resources: only unmap, to free some */
+static bool walk_unmaps_only(const struct s390_shadow_walk *walk)
+{
+	return walk->pass != S390_SHADOW_PASS_MAP;
+}
+
+/* Sync the range of @seg, whose bucket lock is held */
 static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 {
 	struct s390_shadow *shadow = seg->shadow;
@@ -440,7 +455,6 @@ static int segment_sync_locked(struct s390_shadow_segment *seg, bool unmap_only)
 	if (!rc) {
 		if (!seg->pt)
 			return 0;
-		/* The guest gave up the whole segment: so do we */
 		s390_shadow_segment_unmap(seg, 0, ZPCI_PT_ENTRIES);
 		s390_shadow_unlink_pt(shadow, batch, step, seg->iova);
 		seg->changed = true;
@@ -475,7 +489,7 @@ static int segment_sync(struct s390_shadow *shadow,
 	int rc;
 
 	atomic_inc(&shadow->syncing);
-	/* Counted before entries are fetched; pairs with wait_for_syncs() */
+	/* Count before fetching entries; pairs with wait_for_syncs() */
 	smp_mb__after_atomic();
 	if (mutex_lock_killable(&bucket->lock)) {
 		rc = -EINTR;
@@ -486,8 +500,9 @@ static int segment_sync(struct s390_shadow *shadow,
 	batch->budget--;
 	s390_shadow_segment_account(&seg);
 	/*
-	 * Someone else has changed a segment of this bucket and not told the
-	 * function yet. Our caller may rely on what we found only after that.
+	 * Another batch changed a segment of this bucket, and its host refresh
+	 * has not succeeded yet. The guest may rely on the change only after a
+	 * host refresh.
 	 */
 	if (s390_shadow_has_unflushed(bucket, batch, seg.bucket))
 		s390_shadow_batch_add_range(batch, first, last);
@@ -499,14 +514,14 @@ out:
 }
 
 /*
- * Wait for those who may have fetched guest entries before our caller began,
- * and will write what they make of them after we looked.
+ * Wait for syncs that may have fetched guest entries before this refresh began:
+ * they may write the host table after the lookups of this refresh.
  */
 static int wait_for_syncs(struct s390_shadow *shadow)
 {
 	unsigned int i;
 
-	/* The guest stored its entries before; pairs with segment_sync() */
+	/* Order after the guest's stores; pairs with segment_sync() */
 	smp_mb();
 	if (!atomic_read_acquire(&shadow->syncing))
 		return 0;
@@ -519,21 +534,20 @@ static int wait_for_syncs(struct s390_shadow *shadow)
 			return -EINTR;
 		mutex_unlock(lock);
 	}
-	/* What they wrote is seen by our looks without a lock */
+	/* Order their stores before lookups without a lock */
 	smp_mb();
 	return 0;
 }
 
 /*
- * Find the next segment to sync. If nothing is to be mapped, because there are
- * no resources for it, only what we have can give some back: then the guest's
- * table, which may be endless, is not looked at.
+ * Find the next segment to sync. A pass that only unmaps looks just for host page
+ * tables: the guest's table may be very large.
  */
 static bool walk_next(struct s390_shadow *shadow,
 		      struct s390_shadow_batch *batch,
 		      struct s390_shadow_walk *walk)
 {
-	if (walk->making_room || walk->nomem) {
+	if (walk_unmaps_only(walk)) {
 		batch->budget--;
 		return dma_find_seg_trans(shadow->root, shadow->top,
 					  &walk->next, walk->last);
@@ -542,25 +556,26 @@ static bool walk_next(struct s390_shadow *shadow,
 					walk->last);
 }
 
-/* Sync as far as @last, which is in the segment where the walk stands */
+/* Sync up to @last, which is in the segment of &s390_shadow_walk.next */
 static int walk_segment(struct s390_shadow *shadow,
 			struct s390_shadow_batch *batch,
 			struct s390_shadow_walk *walk, u64 last)
 {
 	int rc = segment_sync(shadow, batch, walk->next, last,
-			      walk->making_room || walk->nomem);
+			      walk_unmaps_only(walk));
 
-	if (rc == -ENOMEM && !walk->again) {
-		/* What follows may give some back */
-		walk->nomem = true;
+	/* Unmapping the rest of the range may free resources */
+	if (rc == -ENOMEM && !walk->retried) {
+		walk->pass = S390_SHADOW_PASS_UNMAP;
 		rc = 0;
 	}
 	return rc;
 }
 
 /*
- * Sync from where the walk stands until its end, or until the caller is to have
- * a say. What was done when it returns is behind &s390_shadow_walk.next.
+ * Sync from &s390_shadow_walk.next on, until the end of the range or until the
+ * caller must handle a signal or release its locks. Advance
+ * &s390_shadow_walk.next.
  */
 static noinline int walk_segments(struct s390_shadow *shadow,
 				  struct s390_shadow_batch **batchp,
@@ -572,7 +587,7 @@ static noinline int walk_segments(struct s390_shadow *shadow,
 	rc = wait_for_syncs(shadow);
 	if (rc)
 		return rc;
-	/* A whole segment may be one that is passed over */
+	/* Only whole segments can be skipped */
 	if (!(start & ~ZPCI_SEGMENT_MASK) &&
 	    !walk_next(shadow, *batchp, walk)) {
 		walk->next = last;
@@ -613,11 +628,11 @@ static noinline int walk_segments(struct s390_shadow *shadow,
 		cond_resched();
 	}
 passed:
-	/* Segments were passed over: was one of them given up just before? */
+	/* Segments were skipped: check for batches that emptied them */
 	if (walk->next > start)
 		s390_shadow_batch_add_unflushed(shadow, *batchp, start,
-					     walk->next == last ?
-					     last : walk->next - 1);
+						walk->next == last ?
+						last : walk->next - 1);
 	return rc;
 }
 
@@ -635,63 +650,59 @@ static int shadow_sync(struct s390_shadow *shadow,
 	return rc;
 }
 
-/* More tables than what is mapped can need? */
-static bool shadow_wants_pruning(struct s390_shadow *shadow)
+/* Are there more tables than the mapped frames can need? */
+static bool shadow_needs_pruning(struct s390_shadow *shadow)
 {
 	u64 used = atomic64_read(&shadow->pts_used);
 
 	if (atomic64_read(&shadow->tables) <=
 	    S390_SHADOW_PRUNE_MIN + S390_SHADOW_PRUNE_FACTOR * used)
 		return false;
-	/* Those that await a host refresh can't be helped */
+	/* Tables in failed_batches can't be freed */
 	return !READ_ONCE(shadow->flush_failed);
 }
 
-static void walk_restart(struct s390_shadow_walk *walk)
+static void walk_restart(struct s390_shadow_walk *walk,
+			 enum s390_shadow_pass pass)
 {
 	walk->next = walk->first;
-	walk->nomem = false;
+	walk->pass = pass;
 }
 
 /*
- * An earlier host refresh failed. If that was for want of resources below us,
- * what the guest has given up since makes room there: so a pass takes that out
- * first, before everything is refreshed.
+ * Retry host refreshes that failed. If the underlying hypervisor is out of
+ * resources, unmap first what the guest unmapped since, then retry once more.
  */
-static int shadow_retry_flush(struct s390_shadow *shadow,
-			  struct s390_shadow_walk *walk)
+static int walk_retry_flush(struct s390_shadow *shadow,
+			    struct s390_shadow_walk *walk)
 {
 	int rc;
 
-	if (walk->making_room)
+	if (walk->pass == S390_SHADOW_PASS_MAKE_ROOM)
 		return 0;
 	rc = s390_shadow_retry_flush(shadow);
 	if (rc != -ENOMEM || walk->made_room)
 		return rc;
-	walk->making_room = true;
-	walk_restart(walk);
+	walk->made_room = true;
+	walk_restart(walk, S390_SHADOW_PASS_MAKE_ROOM);
 	return 0;
 }
 
-/* A pass came to its end: was it the last? */
-static int walk_end_pass(struct s390_shadow *shadow,
-			   struct s390_shadow_walk *walk)
+/* Begin the next pass; return 0 if there is none */
+static int walk_next_pass(struct s390_shadow *shadow,
+			  struct s390_shadow_walk *walk)
 {
-	int rc;
-
-	if (walk->making_room) {
-		walk->making_room = false;
-		walk->made_room = true;
-		walk_restart(walk);
-		rc = s390_shadow_retry_flush(shadow);
-		return rc ?: -EAGAIN;
-	}
-	if (!walk->nomem)
+	switch (walk->pass) {
+	case S390_SHADOW_PASS_MAKE_ROOM:
+		walk_restart(walk, S390_SHADOW_PASS_MAP);
+		return s390_shadow_retry_flush(shadow) ?: -EAGAIN;
+	case S390_SHADOW_PASS_UNMAP:
+		walk->retried = true;
+		walk_restart(walk, S390_SHADOW_PASS_MAP);
+		return -EAGAIN;
+	default:
 		return 0;
-	/* See what the range has given back, and try once more */
-	walk->again = true;
-	walk_restart(walk);
-	return -EAGAIN;
+	}
 }
 
 static void shadow_account_result(struct s390_shadow *shadow, u64 iova, int rc)
@@ -723,23 +734,22 @@ static void shadow_account_result(struct s390_shadow *shadow, u64 iova, int rc)
 /**
  * s390_shadow_refresh() - mirror a range of the guest's I/O translation table
  * @shadow: the shadow; the caller holds a reference
- * @walk: set up by s390_shadow_walk_init()
+ * @walk: set up by s390_shadow_walk_init(); the range must lie within the aperture
  *
- * What RPCIT asks for. The range must lie within the aperture. Whatever the
- * result, what was mirrored stays mirrored, and no page is accessible to the
- * function that is not pinned.
+ * Does the work of an RPCIT. On failure the entries mirrored so far stay mapped.
+ * The function can never reach a page that is not pinned.
  *
- * A large range takes many calls. Each does a bounded amount of work, so that
- * the caller can drop the locks that others wait for, and at least some.
+ * A large range takes many calls. Each call makes progress and does a limited
+ * amount of work, so that the caller can release its locks in between.
  *
  * Context: process context of the guest's owner; sleeps. May run on many CPUs
- * at once. Fetches guest memory through the guest operations, so whatever they
- * need to be held must be held.
+ * at once. The caller holds the locks that the guest operations need.
  * Return:
  * * 0		- the host table equals the guest's table over the range
  * * -EAGAIN	- there is more to do: call again with the same @walk
- * * -EINTR	- a signal is pending: likewise, after it was handled
- * * -ENOMEM	- out of memory, or a limit is reached, here or below us
+ * * -EINTR	- a signal is pending: handle it, then call again
+ * * -ENOMEM	- out of memory, or a limit of the host or of the underlying
+ *		  hypervisor is reached
  * * -ENODEV	- the shadow was destroyed or its domain detached
  * * -EINVAL	- an entry of the guest's table is malformed
  * * -EFAULT	- the guest's table or a frame is not in guest memory
@@ -758,7 +768,7 @@ int s390_shadow_refresh(struct s390_shadow *shadow,
 		goto refuse;
 	}
 
-	/* Whoever waits to write may wait for a page fault of someone else's */
+	/* Killable: the writer may wait for another task's page fault */
 	if (down_read_killable(&shadow->tree_lock)) {
 		rc = -EINTR;
 		goto free;
@@ -773,7 +783,7 @@ int s390_shadow_refresh(struct s390_shadow *shadow,
 		goto out;
 	}
 	if (READ_ONCE(shadow->flush_failed)) {
-		rc = shadow_retry_flush(shadow, walk);
+		rc = walk_retry_flush(shadow, walk);
 		if (rc)
 			goto out;
 	}
@@ -784,14 +794,14 @@ int s390_shadow_refresh(struct s390_shadow *shadow,
 		if (!rc || rc == -EAGAIN)
 			rc = rc_flush ?: rc;
 	}
-	/* What can't be flushed while making room joins those in limbo */
-	if (rc == -ENOMEM && walk->making_room)
+	/* Go on making room: a batch that can't be flushed is queued for a retry */
+	if (rc == -ENOMEM && walk->pass == S390_SHADOW_PASS_MAKE_ROOM)
 		rc = walk->next < walk->last ? -EAGAIN : 0;
 	if (!rc)
-		rc = walk_end_pass(shadow, walk);
+		rc = walk_next_pass(shadow, walk);
 out:
 	up_read(&shadow->tree_lock);
-	if (batch && shadow_wants_pruning(shadow))
+	if (batch && shadow_needs_pruning(shadow))
 		s390_shadow_prune(shadow, &batch);
 free:
 	s390_shadow_free_batch(shadow, batch);

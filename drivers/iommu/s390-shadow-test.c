@@ -3,17 +3,15 @@
  * KUnit tests of the shadow of a guest's I/O address space
  *
  * tools/testing/s390-shadow runs the same source files in a program and checks
- * them against an oracle. A case is here only if a real kernel can make it fail:
- * by the s390 instruction that compares entries, by tables in pages and slab
- * objects at the kernel's addresses, or by its locks, lockdep and scheduler.
+ * them against an oracle. A case is here only if it needs a real kernel: the s390
+ * instruction that compares entries, tables at the kernel's addresses, or the
+ * kernel's locks, lockdep and scheduler.
  *
- * The test plays both sides. The guest is an array of frames, some of which
- * hold an I/O translation table. The host is a model of a function that
- * remembers translations: before each step it looks up every address that the
- * test uses, and it forgets only what a host refresh tells it to. When a frame
- * is unpinned, the model is asked whether the function could still reach it,
- * through the host table or from memory. That is the order that matters:
- * replace, refresh, release.
+ * The guest is an array of frames, some of which hold an I/O translation table.
+ * The host is a model of a function that caches translations. Before each step
+ * the model translates all addresses of the test. Only a host refresh removes
+ * translations from its cache. When a frame is unpinned, the test checks that the
+ * function can't reach it through the host table or through the cache.
  */
 
 #include <kunit/test.h>
@@ -25,11 +23,11 @@
 
 #include "s390-shadow.h"
 
-/* Guest memory: frames of 4 KiB that begin at this guest absolute address */
+/* Guest absolute address of the first frame of guest memory */
 #define GUEST_BASE	0x10000000UL
 #define NR_FRAMES	256
 
-/* What the frames hold: tables first, then data */
+/* Number of the first frame of each table, and of the data */
 #define FRAME_RT	0			/* 16 KiB */
 #define FRAME_ST	4			/* 16 KiB */
 #define FRAME_PT	8			/* two page tables a frame */
@@ -39,7 +37,7 @@
 #define APERTURE_LAST	0x2ffffffffUL
 #define NR_REGIONS	4
 
-/* Two page tables' worth of I/O addresses, in neighbouring segments */
+/* The I/O addresses of the test: two adjacent segments */
 #define IOVA		0x180000000UL
 #define NR_IOVAS	(2 * ZPCI_PT_ENTRIES)
 
@@ -50,7 +48,7 @@ struct fixture {
 	struct s390_shadow *shadow;
 	struct s390_shadow_config cfg;
 
-	/* Host page table entries that the function remembers */
+	/* Host page table entries in the function's cache */
 	u64 tlb[NR_IOVAS];
 
 	bool lost_table;
@@ -59,9 +57,9 @@ struct fixture {
 	unsigned int ends;
 
 	unsigned int refreshes;
-	unsigned int failing_refreshes;	/* so many of the next ones fail */
+	unsigned int failing_refreshes;	/* this many of the next ones fail */
 
-	/* Called once, when the next walk has fetched, or amid a host refresh */
+	/* Called once, after the next walk, or during the next host refresh */
 	void (*in_walk)(struct fixture *f);
 	void (*in_refresh)(struct fixture *f);
 	struct completion other_done;
@@ -110,8 +108,8 @@ static u64 host_pte(struct fixture *f, unsigned int nr)
 	return pte ? *pte : ZPCI_PTE_INVALID;
 }
 
-/* The function uses all its addresses, and remembers */
-static void function_looks_up_all(struct fixture *f)
+/* The function accesses all addresses of the test and caches the entries */
+static void function_access_all(struct fixture *f)
 {
 	unsigned int nr;
 	u64 pte;
@@ -287,8 +285,8 @@ static int fake_refresh(void *host, u64 start, u64 size)
 	return 0;
 }
 
-/* What the function translates with is gone: as after deregistration */
-static void function_loses_table(struct fixture *f)
+/* Detach the function from its table, as a deregistration does */
+static void function_detach_table(struct fixture *f)
 {
 	unsigned int nr;
 
@@ -302,7 +300,7 @@ static void fake_detach(void *host)
 	struct fixture *f = host;
 
 	f->detached = true;
-	function_loses_table(f);
+	function_detach_table(f);
 	s390_shadow_engine_teardown(f->shadow);
 }
 
@@ -325,13 +323,13 @@ static int refresh_range(struct fixture *f, u64 first, u64 last)
 
 static int refresh(struct fixture *f, unsigned int nr, unsigned int count)
 {
-	function_looks_up_all(f);
+	function_access_all(f);
 	return refresh_range(f, iova_of(nr), iova_of(nr + count) - 1);
 }
 
 static int refresh_all(struct fixture *f)
 {
-	function_looks_up_all(f);
+	function_access_all(f);
 	return refresh_range(f, f->cfg.pba, f->cfg.pal);
 }
 
@@ -371,12 +369,12 @@ static u64 tables(struct fixture *f)
 	return stats.tables;
 }
 
-/* Teardown must work from any state and leave nothing behind */
+/* Tear down and check for leaks */
 static void end_shadow(struct fixture *f)
 {
 	if (!f->shadow)
 		return;
-	function_loses_table(f);
+	function_detach_table(f);
 	s390_shadow_engine_teardown(f->shadow);
 	KUNIT_EXPECT_EQ(f->test, pinned(f), 0);
 	KUNIT_EXPECT_EQ(f->test, tables(f), 0);
@@ -386,8 +384,8 @@ static void end_shadow(struct fixture *f)
 	f->shadow = NULL;
 }
 
-/* The guest's empty table: everything linked, all page table entries invalid */
-static void guest_builds_table(struct fixture *f)
+/* Link all tables of the guest, make all page table entries invalid */
+static void guest_build_table(struct fixture *f)
 {
 	unsigned int i;
 
@@ -402,13 +400,13 @@ static void guest_builds_table(struct fixture *f)
 	*guest_ste(f, 1) = zpci_make_ste(gaddr_of(FRAME_PT) + ZPCI_PT_SIZE);
 }
 
-static void guest_maps(struct fixture *f, unsigned int nr, unsigned int frame,
-		       bool prot)
+static void guest_map(struct fixture *f, unsigned int nr, unsigned int frame,
+		      bool prot)
 {
 	*guest_pte(f, nr) = zpci_make_pte(gaddr_of(frame), prot);
 }
 
-static void guest_unmaps(struct fixture *f, unsigned int nr)
+static void guest_unmap(struct fixture *f, unsigned int nr)
 {
 	*guest_pte(f, nr) = ZPCI_PTE_INVALID;
 }
@@ -443,8 +441,8 @@ static int shadow_test_init(struct kunit *test)
 		if (!f->frames[i])
 			return -ENOMEM;
 	}
-	function_loses_table(f);
-	guest_builds_table(f);
+	function_detach_table(f);
+	guest_build_table(f);
 	return 0;
 }
 
@@ -469,8 +467,8 @@ static void map_unmap(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
 	KUNIT_EXPECT_EQ(test, pinned(f), 0);
 
-	guest_maps(f, 3, FRAME_DATA, false);
-	/* Nothing happens before the guest says so */
+	guest_map(f, 3, FRAME_DATA, false);
+	/* Nothing is mapped before the refresh */
 	expect_no_host(f, 3);
 	KUNIT_EXPECT_EQ(test, refresh(f, 3, 1), 0);
 	expect_host(f, 3, FRAME_DATA, false);
@@ -478,13 +476,13 @@ static void map_unmap(struct kunit *test)
 	expect_no_host(f, 4);
 	KUNIT_EXPECT_EQ(test, pinned(f), 1);
 
-	guest_unmaps(f, 3);
+	guest_unmap(f, 3);
 	KUNIT_EXPECT_EQ(test, refresh(f, 3, 1), 0);
 	expect_no_host(f, 3);
 	KUNIT_EXPECT_EQ(test, pinned(f), 0);
 }
 
-/* A range that begins and ends within segments: runs of entries are compared */
+/* Refresh a range that begins and ends within segments */
 static void scattered(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -493,10 +491,10 @@ static void scattered(struct kunit *test)
 
 	start_shadow(f);
 	for (i = 0; i < NR_IOVAS; i++)
-		guest_maps(f, i, FRAME_DATA + i % 240, false);
-	/* Break the run, so that pages are pinned one by one there */
+		guest_map(f, i, FRAME_DATA + i % 240, false);
+	/* Map non-consecutive frames here */
 	for (i = first; i < first + 10; i++)
-		guest_maps(f, i, FRAME_DATA + 100 - i % 100, i & 1);
+		guest_map(f, i, FRAME_DATA + 100 - i % 100, i & 1);
 	KUNIT_EXPECT_EQ(test, refresh(f, first, count), 0);
 	for (i = 0; i < NR_IOVAS; i++) {
 		if (i < first || i >= first + count)
@@ -510,7 +508,7 @@ static void scattered(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, f->refreshes, 1);
 
 	for (i = 0; i < NR_IOVAS; i++)
-		guest_unmaps(f, i);
+		guest_unmap(f, i);
 	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
 	KUNIT_EXPECT_EQ(test, pinned(f), 0);
 	KUNIT_EXPECT_EQ(test, f->refreshes, 2);
@@ -535,25 +533,25 @@ static void start_other_cpu(struct fixture *f)
 	KUNIT_EXPECT_FALSE(f->test, IS_ERR(task));
 }
 
-/* Before the fetched entry is mapped, the guest gives up the segment */
-static void guest_gives_up_segment(struct fixture *f)
+/* Invalidate the segment after its entry was fetched, before it is mapped */
+static void guest_invalidate_segment(struct fixture *f)
 {
 	*guest_ste(f, 1) = ZPCI_TABLE_INVALID;
 	start_other_cpu(f);
-	/* It must wait for us: we are about to write what is not true any more */
+	/* It must wait for this refresh, which will map the old entry */
 	KUNIT_EXPECT_EQ(f->test,
 			wait_for_completion_timeout(&f->other_done,
 						    msecs_to_jiffies(100)), 0);
 }
 
-/* The older value is not left behind where the newer is "nothing there" */
-static void older_value_in_flight(struct kunit *test)
+/* A refresh with an invalid entry waits for one that fetched the old entry */
+static void wait_for_older_fetch(struct kunit *test)
 {
 	struct fixture *f = test->priv;
 
 	start_shadow(f);
-	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA, false);
-	f->in_walk = guest_gives_up_segment;
+	guest_map(f, ZPCI_PT_ENTRIES, FRAME_DATA, false);
+	f->in_walk = guest_invalidate_segment;
 	KUNIT_EXPECT_EQ(test, refresh(f, ZPCI_PT_ENTRIES, 1), 0);
 	wait_for_completion(&f->other_done);
 	KUNIT_EXPECT_EQ(test, f->other_rc, 0);
@@ -561,8 +559,8 @@ static void older_value_in_flight(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pinned(f), 0);
 }
 
-/* While our host refresh is under way, the other one is asked for the same */
-static void other_cpu_passes_by(struct fixture *f)
+/* Refresh the same range on another CPU during the host refresh */
+static void refresh_on_other_cpu(struct fixture *f)
 {
 	unsigned int before = f->refreshes;
 
@@ -570,28 +568,25 @@ static void other_cpu_passes_by(struct fixture *f)
 	wait_for_completion(&f->other_done);
 	KUNIT_EXPECT_EQ(f->test, f->other_rc, 0);
 	KUNIT_EXPECT_GT_MSG(f->test, f->refreshes, before,
-			    "done before the function has forgotten");
+			    "done before a host refresh");
 }
 
-/* A segment that was just given up has nothing, but is not forgotten yet */
-static void given_up_in_flight(struct kunit *test)
+/* A refresh of an empty segment flushes entries that another one removed */
+static void flush_for_other_batch(struct kunit *test)
 {
 	struct fixture *f = test->priv;
 
 	start_shadow(f);
-	guest_maps(f, ZPCI_PT_ENTRIES, FRAME_DATA, false);
+	guest_map(f, ZPCI_PT_ENTRIES, FRAME_DATA, false);
 	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
 	*guest_ste(f, 1) = ZPCI_TABLE_INVALID;
-	f->in_refresh = other_cpu_passes_by;
+	f->in_refresh = refresh_on_other_cpu;
 	KUNIT_EXPECT_EQ(test, refresh(f, ZPCI_PT_ENTRIES, 1), 0);
 	KUNIT_EXPECT_EQ(test, pinned(f), 0);
 }
 
-/*
- * Pruned tables are not freed before the host refresh. Page tables wait in a list
- * of struct page, tables above them are linked by their addresses.
- */
-static void pruning_in_limbo(struct kunit *test)
+/* Pruned tables are freed only after a host refresh has succeeded */
+static void prune_with_failed_flush(struct kunit *test)
 {
 	struct fixture *f = test->priv;
 	struct s390_shadow_batch *batch;
@@ -601,9 +596,9 @@ static void pruning_in_limbo(struct kunit *test)
 	for (i = 0; i < ZPCI_TABLE_ENTRIES; i++)
 		*guest_table(f, FRAME_RT, i) = *guest_rte(f);
 	start_shadow(f);
-	guest_maps(f, 0, FRAME_DATA, false);
+	guest_map(f, 0, FRAME_DATA, false);
 	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
-	guest_unmaps(f, 0);
+	guest_unmap(f, 0);
 	KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
 	KUNIT_EXPECT_EQ(test, pinned(f), 0);
 	/* A segment table and a page table for each region */
@@ -619,37 +614,37 @@ static void pruning_in_limbo(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tables(f), 0);
 }
 
-/* The memory goes whether or not the host refresh works */
-static void withdraw_fails(struct kunit *test)
+/* Guest memory is unmapped even if the host refresh fails */
+static void unmap_with_failed_flush(struct kunit *test)
 {
 	struct fixture *f = test->priv;
 	unsigned int n;
 
 	for (n = 1; n <= 3; n++) {
 		start_shadow(f);
-		guest_maps(f, 0, FRAME_DATA, false);
-		guest_maps(f, 1, FRAME_DATA + 1, false);
+		guest_map(f, 0, FRAME_DATA, false);
+		guest_map(f, 1, FRAME_DATA + 1, false);
 		KUNIT_EXPECT_EQ(test, refresh_all(f), 0);
-		function_looks_up_all(f);
-		/* Once: a refresh of everything makes up for it. */
+		function_access_all(f);
+		/* If it fails once, a refresh of the whole aperture follows */
 		f->failing_refreshes = n > 1 ? UINT_MAX : 1;
 		if (n == 3) {
-			/* What has failed before counts as well */
-			guest_unmaps(f, 0);
+			/* Queue a failed batch before */
+			guest_unmap(f, 0);
 			KUNIT_EXPECT_EQ(test, refresh(f, 0, 1), -EIO);
 			KUNIT_EXPECT_EQ(test, pinned(f), 2);
 		}
 		s390_shadow_unmap_gpa_range(f->shadow, gaddr_of(FRAME_DATA),
-				     gaddr_of(FRAME_DATA + 1) - 1);
+					    gaddr_of(FRAME_DATA + 1) - 1);
 		KUNIT_EXPECT_EQ(test, f->detached, n > 1);
 		KUNIT_EXPECT_EQ(test, pinned(f), n == 1 ? 1 : 0);
 		f->failing_refreshes = 0;
-		guest_builds_table(f);
+		guest_build_table(f);
 		end_shadow(f);
 	}
 }
 
-/* Compare entries by the instruction; the program has a loop in its place */
+/* Compare entries with the s390 instruction; level 0 uses a loop */
 static void same_entries(struct kunit *test)
 {
 	static const unsigned int sizes[] = {
@@ -688,10 +683,10 @@ static void same_entries(struct kunit *test)
 static struct kunit_case shadow_test_cases[] = {
 	KUNIT_CASE(map_unmap),
 	KUNIT_CASE(scattered),
-	KUNIT_CASE(older_value_in_flight),
-	KUNIT_CASE(given_up_in_flight),
-	KUNIT_CASE(pruning_in_limbo),
-	KUNIT_CASE(withdraw_fails),
+	KUNIT_CASE(wait_for_older_fetch),
+	KUNIT_CASE(flush_for_other_batch),
+	KUNIT_CASE(prune_with_failed_flush),
+	KUNIT_CASE(unmap_with_failed_flush),
 	KUNIT_CASE(same_entries),
 	{}
 };

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Withdrawal: a part of a guest's memory ceases to exist
+ * Unmap guest memory that goes away
  *
- * Invariant that this file keeps: when s390_shadow_unmap_gpa_range() returns, the
- * function can't reach the frames that were at the given guest addresses, and
- * none of them is pinned. It does not fail and does not allocate: it works with
- * a batch that was set aside for it, and if the machine below does not refresh
- * translations any more, the function loses the table.
+ * Invariant: when s390_shadow_unmap_gpa_range() returns, the function can't reach
+ * the frames of the range, and none of them is pinned. It does not fail and does
+ * not allocate: it uses a preallocated batch. If the host refresh fails, it
+ * detaches the function from the table.
  */
 
 #include <linux/mm.h>
@@ -15,8 +14,8 @@
 #include "s390-shadow.h"
 
 static void segment_unmap_gpa_range(struct s390_shadow *shadow,
-			     struct s390_shadow_batch *batch, u64 iova,
-			     u64 gaddr, u64 last)
+				    struct s390_shadow_batch *batch, u64 iova,
+				    u64 gaddr, u64 last)
 {
 	struct s390_shadow_segment seg = {
 		.shadow = shadow,
@@ -47,7 +46,7 @@ out:
 	mutex_unlock(&bucket->lock);
 }
 
-/* Flush the spare batch; false if that is not to be had */
+/* Flush the spare batch; return false if the host refresh fails twice */
 static bool flush_spare(struct s390_shadow *shadow)
 {
 	struct s390_shadow_batch *batch = shadow->spare;
@@ -74,24 +73,23 @@ static bool unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last)
 		iova++;
 		cond_resched();
 	}
-	/* The same frames in batches of others, whose refresh is to come */
+	/* Batches of refreshes in progress may hold frames of the range */
 	s390_shadow_batch_add_unflushed(shadow, batch, shadow->cfg.pba, pal);
 	if (!flush_spare(shadow))
 		return false;
-	/* And in those whose refresh has failed */
+	/* So may batches whose host refresh failed */
 	return !s390_shadow_retry_flush(shadow);
 }
 
 /**
- * s390_shadow_unmap_gpa_range() - guest memory goes away
+ * s390_shadow_unmap_gpa_range() - unmap and unpin a range of guest memory
  * @shadow: the shadow; the caller holds a reference
- * @gaddr: first guest absolute address that goes
- * @last: last guest absolute address that goes
+ * @gaddr: first guest absolute address of the range
+ * @last: last guest absolute address of the range (inclusive)
  *
- * Takes the frames away from the function, whatever the guest's table says. If
- * the guest refreshes a range with such a frame, it is pinned anew, which fails
- * or finds what is there then. So the caller makes sure that from before the
- * call on the pin operation does not find the memory that goes.
+ * Unmaps the frames from the function, whatever the guest's table says. A later
+ * refresh pins and maps a frame again if the pin operation finds it. So the
+ * caller must make the pin operation fail for the range before the call.
  *
  * Context: process; sleeps. Waits for refreshes in progress. May take the locks
  * that s390_shadow_destroy() takes.
@@ -107,7 +105,7 @@ void s390_shadow_unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last
 	up_read(&shadow->tree_lock);
 	if (!done)
 		shadow->host_ops->detach(shadow->host);
-	/* Others may still hold in their hands what they have taken out */
+	/* Wait for refreshes whose batches still hold pins */
 	down_write(&shadow->tree_lock);
 	up_write(&shadow->tree_lock);
 	mutex_unlock(&shadow->spare_lock);

@@ -1,38 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Shadow engine: a guest's I/O translation table mirrored into a host table
+ * Shadow engine: mirror a guest's I/O translation table in a host table
  *
- * The engine is divided by what is done to a shadow:
+ * - s390-shadow.c: create, count, tear down
+ * - s390-shadow-sync.c: refresh a range from the guest's table
+ * - s390-shadow-guest.c: read the guest's table
+ * - s390-shadow-unmap.c: unmap guest memory that goes away
+ * - s390-shadow-prune.c: free empty host tables
+ * - s390-shadow-batch.c: refresh the host, then unpin frames and free tables
+ * - s390-shadow-domain.c: attach the engine to a function and its iommu_domain
  *
- * - s390-shadow.c: made, counted, torn down
- * - s390-shadow-sync.c: refreshed, which is where entries get into the host
- *   table
- * - s390-shadow-guest.c: the guest's table is read
- * - s390-shadow-unmap.c: guest memory goes away
- * - s390-shadow-prune.c: empty host tables are given back
- * - s390-shadow-batch.c: what any of these took out is released
- * - s390-shadow-domain.c: the engine meets the function and its iommu_domain
+ * Invariant: teardown does not fail and does not allocate. Nothing is pinned,
+ * charged or allocated after it.
  *
- * Invariant that this file keeps: teardown does not fail and does not allocate,
- * and nothing is pinned, charged or allocated after it.
- *
- * Shadow page tables are pages: the first half is the page table that the
- * function translates with, the second half its mirror, the guest's entries that
- * the first half was made from: the valid ones reduced to address and combined
- * protection, which as a rule is all there is to them, the invalid ones as they
- * were. So a refresh finds out with one comparison that nothing changed, and needs
- * neither the memory slots nor the pin machinery for that.
+ * A shadow page table is a page. The first half is the page table that the
+ * function translates with. The second half is the mirror: the guest's entries
+ * that the first half was made from, valid ones reduced to address and combined
+ * protection, invalid ones unchanged. A refresh that changes nothing compares the
+ * guest's entries with the mirror and needs no lookup of guest memory.
  * page->private counts the valid entries of the first half.
  *
- * What a guest can make the host spend: each valid host entry is charged as a
- * locked page, and there are no more tables than a constant plus a multiple of
- * the page tables in use (s390-shadow-prune.c), all charged to the memory
- * cgroup. A batch for each refresh in progress comes on top, and one that waits
- * for the next.
+ * Limits on what a guest can make the host spend: each valid host entry is
+ * charged as a locked page. The number of tables is limited to a constant plus a
+ * multiple of the page tables in use (s390-shadow-prune.c); all are charged to
+ * the memory cgroup. There is one batch for each refresh in progress, and one
+ * idle batch.
  *
- * Lock order: spare_lock -> live -> bucket->lock -> (locks of the guest ops,
- * mmap_lock); live -> failed_lock -> locks of the host ops and of the guest ops.
- * Bucket locks do not nest. The abandon operation is called with spare_lock
+ * Lock order: spare_lock -> tree_lock -> bucket->lock -> (locks of the guest ops,
+ * mmap_lock); tree_lock -> failed_lock -> locks of the host ops and of the guest
+ * ops. Bucket locks do not nest. The detach operation is called with spare_lock
  * held and takes attach_lock of the function (s390-shadow-domain.c).
  */
 
@@ -47,6 +43,7 @@
 /**
  * s390_shadow_alloc_pt() - allocate a shadow page table
  *
+ * Context: process; sleeps
  * Return: a page with all entries of both halves invalid, or NULL
  */
 struct page *s390_shadow_alloc_pt(void)
@@ -61,36 +58,41 @@ struct page *s390_shadow_alloc_pt(void)
 }
 
 /**
- * s390_shadow_unlink_pt() - take a shadow page table out of the host table
+ * s390_shadow_unlink_pt() - remove a shadow page table from the host table
  * @shadow: the shadow
- * @batch: where it awaits the host refresh
- * @step: the segment table entry that leads to it; the lock of its bucket is
- *	  held, or &s390_shadow.tree_lock for writing
+ * @batch: frees the page table after its host refresh
+ * @step: the segment table entry that points to the page table
  * @iova: I/O address of the segment
  *
- * No entry of the page table is valid any more.
+ * No entry of the page table may be valid.
+ *
+ * Context: the lock of the segment's bucket is held, or &s390_shadow.tree_lock
+ * for writing
  */
 void s390_shadow_unlink_pt(struct s390_shadow *shadow,
-			  struct s390_shadow_batch *batch, unsigned long *step,
-			  u64 iova)
+			   struct s390_shadow_batch *batch,
+			   unsigned long *step, u64 iova)
 {
 	struct page *page = virt_to_page(dma_next_cpu_table(ZPCI_LEVEL_ST, *step));
 
 	s390_shadow_batch_mark_bucket(shadow, batch, s390_shadow_bucket(iova));
 	WRITE_ONCE(*step, ZPCI_TABLE_INVALID);
 	s390_shadow_batch_add_range(batch, iova,
-				zpci_span_last(ZPCI_LEVEL_ST, iova));
+				    zpci_span_last(ZPCI_LEVEL_ST, iova));
 	list_add(&page->lru, &batch->pts);
 }
 
 /**
- * s390_shadow_config_check() - can translation parameters be shadowed?
+ * s390_shadow_config_check() - check translation parameters
  * @cfg: the parameters
  *
  * Context: any
- * Return: 0, -EOPNOTSUPP if translation is not enabled in the IOTA or the
- * designation type is not supported, -EINVAL if the aperture is empty or not
- * made of whole 4 KiB frames, or if the table can't reach its end
+ * Return:
+ * * 0		 - the parameters can be shadowed
+ * * -EOPNOTSUPP - the IOTA does not enable translation, or the designation type
+ *		   is not supported
+ * * -EINVAL	 - the aperture is empty, is not made of whole 4 KiB frames, or
+ *		   ends beyond what the table can translate
  */
 int s390_shadow_config_check(const struct s390_shadow_config *cfg)
 {
@@ -107,8 +109,9 @@ int s390_shadow_config_check(const struct s390_shadow_config *cfg)
 EXPORT_SYMBOL_GPL(s390_shadow_config_check);
 
 /**
- * s390_shadow_designations() - designation types that can be shadowed
+ * s390_shadow_designations() - get the designation types that can be shadowed
  *
+ * Context: any
  * Return: bit n set: type n of the DT field of an IOTA (enum zpci_ioat_dtype)
  */
 u32 s390_shadow_designations(void)
@@ -119,9 +122,10 @@ u32 s390_shadow_designations(void)
 EXPORT_SYMBOL_GPL(s390_shadow_designations);
 
 /**
- * s390_shadow_frame_sizes() - frame sizes that a guest's table may use
+ * s390_shadow_frame_sizes() - get the frame sizes that a guest's table may use
  *
- * Return: the sizes in bytes, each a power of two, or-ed together
+ * Context: any
+ * Return: the sizes in bytes, each a power of two, ORed together
  */
 u64 s390_shadow_frame_sizes(void)
 {
@@ -132,17 +136,17 @@ EXPORT_SYMBOL_GPL(s390_shadow_frame_sizes);
 /**
  * s390_shadow_stats() - read the counters of a shadow
  * @shadow: the shadow; the caller holds a reference
- * @stats: where to store them
+ * @stats: set to the counters
  *
- * Context: any. The counters are read one by one, while refreshes go on.
+ * Context: any. Refreshes may change counters between the reads of two of them.
  */
 void s390_shadow_stats(struct s390_shadow *shadow,
 		       struct s390_shadow_stats *stats)
 {
-	/* First, so that the difference is never negative */
+	/* Read before mapped, so that mapped - unmapped is never negative */
 	u64 unmapped = atomic64_read(&shadow->unmapped);
 
-	/* Pairs with the bucket's lock: under it a page is mapped, then unmapped */
+	/* Pairs with the bucket lock, under which both are incremented */
 	smp_rmb();
 	*stats = (struct s390_shadow_stats) {
 		.mapped = atomic64_read(&shadow->mapped),
@@ -164,7 +168,7 @@ void s390_shadow_stats(struct s390_shadow *shadow,
 EXPORT_SYMBOL_GPL(s390_shadow_stats);
 
 /**
- * s390_shadow_engine_create() - make an empty shadow
+ * s390_shadow_engine_create() - create an empty shadow
  * @cfg: the guest's translation parameters, checked
  * @top: level of the host table, which must reach the end of the aperture
  * @ops: access to guest memory
@@ -174,8 +178,10 @@ EXPORT_SYMBOL_GPL(s390_shadow_stats);
  * @refresh_new: entries that become valid need a host refresh, too
  * @id: function ID, for trace events
  *
- * Return: the shadow with one reference, or NULL if there is no memory. Before
- * the reference is put, s390_shadow_engine_teardown() must have been called.
+ * Call s390_shadow_engine_teardown() before the last s390_shadow_put().
+ *
+ * Context: process; sleeps
+ * Return: the shadow with one reference, or NULL if out of memory
  */
 struct s390_shadow *
 s390_shadow_engine_create(const struct s390_shadow_config *cfg,
@@ -222,7 +228,7 @@ free_shadow:
 	return NULL;
 }
 
-/* Unpin what the page table @leaf still names, and free it */
+/* Unpin the frames of a shadow page table, then free it */
 static void teardown_pt(struct s390_shadow *shadow, unsigned long *pt)
 {
 	struct s390_shadow_frame frames[S390_SHADOW_PIN_CHUNK];
@@ -244,7 +250,7 @@ static void teardown_pt(struct s390_shadow *shadow, unsigned long *pt)
 	s390_shadow_free_pt(shadow, virt_to_page(pt));
 }
 
-/* Free a table with all that hangs below it. Calls itself for each level. */
+/* Free a table and all tables below it. Recurses once for each level. */
 static void teardown_table(struct s390_shadow *shadow, unsigned long *table,
 			   enum zpci_table_level level)
 {
@@ -268,20 +274,20 @@ static void teardown_table(struct s390_shadow *shadow, unsigned long *table,
 }
 
 /**
- * s390_shadow_engine_teardown() - give back all that a shadow holds
+ * s390_shadow_engine_teardown() - unpin all frames and free all tables
  * @shadow: the shadow
  *
- * The caller has made sure that the function can't translate with
- * &s390_shadow.root any more. Waits for refreshes in progress; those to come
- * return -ENODEV. Further calls do nothing. Does not fail, does not allocate.
+ * The function must not translate with &s390_shadow.root any more. Waits for
+ * refreshes in progress. Later refreshes return -ENODEV; later calls do nothing.
+ * Does not fail and does not allocate.
  *
- * Context: process; sleeps
+ * Context: process; sleeps. Takes &s390_shadow.tree_lock for writing.
  */
 void s390_shadow_engine_teardown(struct s390_shadow *shadow)
 {
 	struct s390_shadow_batch *batch, *tmp;
 
-	/* Makes long walks stop at the next segment */
+	/* Make long walks return at the next segment */
 	WRITE_ONCE(shadow->dead, true);
 	down_write(&shadow->tree_lock);
 	if (!shadow->root)
@@ -303,15 +309,15 @@ out:
 }
 
 /**
- * s390_shadow_get() - take a reference on a shadow's memory
+ * s390_shadow_get() - take a reference on a shadow
  * @shadow: the shadow
  *
- * A reference keeps the object from being freed, not the shadowing from being
- * ended: a refresh may return -ENODEV at any time.
+ * A reference keeps the object from being freed. It does not keep the shadow from
+ * being torn down: a refresh may return -ENODEV at any time.
  *
- * Context: any, also under rcu_read_lock() if the caller frees the pointer
- * through which it found @shadow only after a grace period.
- * Return: @shadow, or NULL if it is about to be freed
+ * Context: any. @shadow may be found under rcu_read_lock(), because it is freed
+ * after a grace period.
+ * Return: @shadow, or NULL if the last reference is gone
  */
 struct s390_shadow *s390_shadow_get(struct s390_shadow *shadow)
 {
@@ -333,7 +339,7 @@ static void shadow_free(struct kref *ref)
 }
 
 /**
- * s390_shadow_put() - drop a reference on a shadow's memory
+ * s390_shadow_put() - drop a reference on a shadow
  * @shadow: the shadow
  *
  * Context: process

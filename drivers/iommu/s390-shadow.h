@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The shadow engine: a guest's I/O address space mirrored into a host table
+ * The shadow engine: mirror a guest's I/O translation table in a host table
  *
- * Private to drivers/iommu. The public face is <linux/s390_iommu_shadow.h>.
+ * Private to drivers/iommu. The public interface is <linux/s390_iommu_shadow.h>.
  */
 #ifndef _S390_SHADOW_H
 #define _S390_SHADOW_H
@@ -20,86 +20,86 @@
 
 struct s390_domain;
 
-/* One bit of a u64 for each bucket, see struct s390_shadow_batch */
+/* At most 64: struct s390_shadow_batch has one bit for each bucket */
 #define S390_SHADOW_BUCKETS	64
 
-/* Fewer page table entries than that are not read in bulk first */
+/* Read at least this many page table entries in bulk; fetch fewer one by one */
 #define S390_SHADOW_BULK_MIN		8
 
 /*
- * Steps after which a refresh returns to its caller, who holds locks that others
- * may wait for. A segment that is synced, a look for the next, as many entries
- * read for that as a page table has, and a page that is to be pinned are a step
- * each.
+ * Work that one call of s390_shadow_refresh() may do. The caller holds locks, so
+ * the call returns -EAGAIN when the budget is used up. Each of these costs 1: a
+ * segment synced, a lookup of the next segment, 256 entries read for a lookup,
+ * a page pinned.
  */
 #define S390_SHADOW_BUDGET	2048
 
 /*
- * Empty host tables are pruned when there are more than this, and more tables
- * than PRUNE_FACTOR for each page table in use. That one may need a table of
- * each level for itself.
+ * Prune empty host tables when there are more tables than PRUNE_MIN plus
+ * PRUNE_FACTOR for each page table in use. A page table in use may need one
+ * table of each level.
  */
 #define S390_SHADOW_PRUNE_MIN		64
 #define S390_SHADOW_PRUNE_FACTOR	(2 * (ZPCI_LEVELS - 1))
 
-/* Frames that are pinned or unpinned at once, if they are on the stack */
+/* Frames pinned or unpinned in one call from an array on the stack */
 #define S390_SHADOW_PIN_CHUNK	32
 
 /*
- * A guest that runs into the limit of its memory cgroup shall get status 16 for
- * an answer, and not have its virtual machine killed.
+ * Fail at the limit of the memory cgroup: the guest gets status 16. Without
+ * __GFP_RETRY_MAYFAIL the OOM killer would kill the virtual machine.
  */
 #define S390_SHADOW_GFP		(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | \
 				 __GFP_RETRY_MAYFAIL)
 
-/* Frames that a batch holds back until the host refresh */
+/* Frames that a batch can keep pinned until its host refresh */
 #define S390_SHADOW_BATCH_FRAMES	(2 * ZPCI_PT_ENTRIES)
 
 /**
- * struct s390_shadow_host_ops - what the engine wants of the host
+ * struct s390_shadow_host_ops - operations on the function that uses the table
  *
- * A structure of its own so that KUnit can put itself in the host's place.
+ * Tests replace them by a model of a function.
  */
 struct s390_shadow_host_ops {
 	/**
-	 * @refresh: make the function forget translations of @size bytes from
-	 * I/O address @start on. Process context, may sleep. Returns 0, -ENOMEM
-	 * if the machine below is out of resources, -EIO for anything else.
+	 * @refresh: flush the function's cached translations of @size bytes at
+	 * I/O address @start. Process context, may sleep. Returns 0, -ENOMEM
+	 * if the underlying hypervisor is out of resources, else -EIO.
 	 */
 	int (*refresh)(void *host, u64 start, u64 size);
 	/**
-	 * @abandon: make the function lose the table for good, then call
-	 * s390_shadow_engine_teardown(). Process context, may sleep, does not
-	 * fail, does not allocate.
+	 * @detach: take the table away from the function, then call
+	 * s390_shadow_engine_teardown(). Process context, may sleep. Must not
+	 * fail or allocate.
 	 */
-	void (*abandon)(void *host);
+	void (*detach)(void *host);
 };
 
 /**
  * struct s390_shadow_bucket - lock for the segments that hash to it
- * @lock: held while the entries of a segment are fetched from the guest,
- *	compared and written
- * @unflushed: batches that changed a segment of this bucket and whose host
- *	refresh has not succeeded yet
+ * @lock: held while a segment's guest entries are fetched, compared and written
+ *	to the host table
+ * @unflushed: number of batches that changed a segment of this bucket and whose
+ *	host refresh has not succeeded yet
  *
- * Of a size that makes it cheap to find.
+ * Aligned to a power of two, so that indexing is a shift.
  */
 struct s390_shadow_bucket {
-	struct mutex lock;	/* of the segments' entries */
+	struct mutex lock;	/* host entries of the bucket's segments */
 	atomic_t unflushed;
 } __aligned(64);
 
 /**
- * struct s390_shadow_walk_cache - what a look for segments has seen of guest tables
- * @gaddr: guest absolute address of the last entry of each level that was found to
- *	lead to another table, U64_MAX for none
- * @next: guest absolute addresses of these tables
- * @table: copies of @nr entries of one table; memory for a whole one, or NULL
- * @table_gaddr: guest absolute address of the first of them
+ * struct s390_shadow_walk_cache - guest tables on the path to the last segment
+ * @gaddr: by level, guest absolute address of the entry on the path, U64_MAX for
+ *	none
+ * @next: by level, guest absolute address of the table that the entry points to
+ * @table: copies of @nr entries of one guest table; memory for a whole table, or
+ *	NULL
+ * @table_gaddr: guest absolute address of the first entry in @table
  * @nr: number of entries in @table
- * @begun: something was seen; all but @table has no meaning before that
- * @ours: I/O address of the next segment that the host has a page table for, or
- *	U64_MAX
+ * @valid: all fields but @table are initialized
+ * @next_pt: I/O address of the next segment with a host page table, or U64_MAX
  */
 struct s390_shadow_walk_cache {
 	u64 gaddr[ZPCI_LEVELS];
@@ -112,21 +112,20 @@ struct s390_shadow_walk_cache {
 };
 
 /**
- * struct s390_shadow_batch - changes that await one host refresh
+ * struct s390_shadow_batch - changes that wait for one host refresh
  * @nr: number of @frames
- * @leaves: shadow page tables taken out of the host table, by page->lru
- * @tables: segment and region tables taken out, linked by their first entry,
- *	see s390-shadow-prune.c
+ * @pts: shadow page tables removed from the host table, linked by page->lru
+ * @tables: segment and region tables removed from the host table, linked by
+ *	their first entry, see s390-shadow-prune.c
  * @buckets: bit n: this batch counts in @unflushed of bucket n
  * @refresh: the host refresh is needed
- * @first: first I/O address that changed
- * @last: last I/O address that changed
- * @steps: what is left of S390_SHADOW_BUDGET
- * @node: in &s390_shadow.failed_batches when the host refresh failed
- * @seen: entries that were fetched while looking for segments
+ * @first: first I/O address to refresh
+ * @last: last I/O address to refresh (inclusive)
+ * @budget: work left for this call, see S390_SHADOW_BUDGET
+ * @node: entry in &s390_shadow.failed_batches
+ * @walk_cache: guest tables on the path to the last segment
  * @guest: page table entries fetched from the guest
- * @frames: what page table entries that were swapped out of the host table named,
- *	to be unpinned
+ * @frames: frames removed from the host table, to be unpinned
  */
 struct s390_shadow_batch {
 	unsigned int nr;
@@ -144,19 +143,19 @@ struct s390_shadow_batch {
 };
 
 /**
- * struct s390_shadow_segment - the range that is worked on under one lock
+ * struct s390_shadow_segment - a range within one segment, synced under one lock
  * @shadow: the shadow
  * @batch: the batch of the refresh in progress
  * @iova: I/O address of the segment
- * @bucket: number of its bucket
+ * @bucket: index of its bucket
  * @px_first: page table index of the first entry of the range
  * @px_last: page table index of the last entry of the range (inclusive)
- * @leaf: shadow page table of the segment, or NULL
- * @charged: pages that are charged and not pinned yet
- * @mapped: frames that were made accessible
- * @unmapped: frames that were withdrawn
- * @same: the guest's entries are those in the mirror
- * @changed: something was changed that awaits the host refresh
+ * @pt: shadow page table of the segment, or NULL
+ * @charged: number of pages charged and not pinned yet
+ * @mapped: number of frames mapped
+ * @unmapped: number of frames unmapped
+ * @same: the guest's entries equal the mirror
+ * @changed: the host table was changed in a way that needs the host refresh
  */
 struct s390_shadow_segment {
 	struct s390_shadow *shadow;
@@ -175,11 +174,11 @@ struct s390_shadow_segment {
 
 /**
  * struct s390_shadow - a guest's I/O address space and its mirror
- * @rcu: for the deferred release; first, as kfree_rcu() wants it near the start
- * @ref: memory lifetime; freed by s390_shadow_put()
- * @live: read: refreshes in progress; write: teardown
- * @dead: set, under @live for writing, when nothing is mirrored any more
- * @root: host table that the function translates with
+ * @rcu: for kfree_rcu(), which wants it near the start
+ * @ref: lifetime of this object; s390_shadow_put() frees it
+ * @tree_lock: read: walk the host table; write: remove tables, tear down
+ * @dead: set by teardown, before it takes @tree_lock for writing
+ * @root: topmost host table, which the function translates with
  * @top: level of @root
  * @iota: I/O translation anchor that designates @root
  * @cfg: the guest's translation parameters
@@ -191,15 +190,16 @@ struct s390_shadow_segment {
  * @id: function ID, for trace events
  * @refresh_new: an entry that becomes valid needs a host refresh, too
  * @unflushed: sum of @unflushed of all buckets
- * @syncing: how many hold the lock of a bucket, or are about to take one, to
- *	fetch the guest's entries
- * @spare: batch for who must not fail, see s390_shadow_unmap_gpa_range()
+ * @syncing: number of tasks that hold or wait for a bucket lock in order to sync
+ *	a segment
+ * @spare: preallocated batch for s390_shadow_unmap_gpa_range()
  * @spare_lock: protects @spare
  * @idle: an empty batch for the next refresh, or NULL; exchanged atomically
- * @limbo: batches whose host refresh failed; their pages stay pinned until a
- *	refresh of everything succeeds or the function has lost the table
- * @failed_lock: protects @limbo
- * @stale: @limbo is not empty
+ * @failed_batches: batches whose host refresh failed; their pages stay pinned
+ *	until a refresh of the whole aperture succeeds or the shadow is torn down
+ * @failed_lock: protects @failed_batches
+ * @flush_failed: a host refresh failed and was not made up for yet; written under
+ *	@failed_lock
  * @mapped: see struct s390_shadow_stats
  * @unmapped: see struct s390_shadow_stats
  * @pinned: see struct s390_shadow_stats
@@ -208,7 +208,7 @@ struct s390_shadow_segment {
  * @refresh_errors: see struct s390_shadow_stats
  * @tables: see struct s390_shadow_stats
  * @tables_pruned: see struct s390_shadow_stats
- * @pts_used: shadow page tables with a valid entry
+ * @pts_used: number of shadow page tables with a valid entry
  * @walks: see struct s390_shadow_stats
  * @refused_nomem: see struct s390_shadow_stats
  * @refused_format: see struct s390_shadow_stats
@@ -216,8 +216,8 @@ struct s390_shadow_segment {
  * @refused_host: see struct s390_shadow_stats
  * @interrupted: see struct s390_shadow_stats
  * @dev: the function, referenced; NULL in tests (s390-shadow-domain.c)
- * @domain: the claimed domain, NULL once it is detached or released; protected
- *	by the function's attach_lock, good under @live for who reads while the
+ * @domain: the claimed domain, NULL once it is detached or released; written
+ *	under the function's attach_lock, readable under @tree_lock while the
  *	shadow is not @dead (s390-shadow-domain.c)
  * @buckets: locks of the segments
  */
@@ -243,7 +243,7 @@ struct s390_shadow {
 	struct mutex spare_lock;	/* protects spare */
 	struct s390_shadow_batch *idle;
 	struct list_head failed_batches;
-	struct mutex failed_lock;	/* protects limbo */
+	struct mutex failed_lock;	/* protects failed_batches, flush_failed */
 	bool flush_failed;
 	atomic64_t mapped;
 	atomic64_t unmapped;
@@ -275,8 +275,8 @@ void s390_shadow_engine_teardown(struct s390_shadow *shadow);
 struct page *s390_shadow_alloc_pt(void);
 void s390_shadow_free_pt(struct s390_shadow *shadow, struct page *page);
 void s390_shadow_unlink_pt(struct s390_shadow *shadow,
-			  struct s390_shadow_batch *batch, unsigned long *step,
-			  u64 iova);
+			   struct s390_shadow_batch *batch,
+			   unsigned long *step, u64 iova);
 
 /* s390-shadow-batch.c */
 struct s390_shadow_batch *s390_shadow_alloc_batch(void);
@@ -290,17 +290,17 @@ int s390_shadow_batch_flush(struct s390_shadow *shadow,
 			    struct s390_shadow_batch **batchp);
 int s390_shadow_retry_flush(struct s390_shadow *shadow);
 void s390_shadow_batch_add_unflushed(struct s390_shadow *shadow,
-				  struct s390_shadow_batch *batch, u64 first,
-				  u64 last);
+				     struct s390_shadow_batch *batch, u64 first,
+				     u64 last);
 
 /**
- * s390_shadow_get_batch() - get what a refresh needs to work
+ * s390_shadow_get_batch() - get an empty batch
  * @shadow: the shadow
  *
- * As a rule one refresh comes after the other, and there is one that the last
- * has left behind, which is empty.
+ * Reuses the batch of the last refresh, if no other refresh has taken it.
  *
- * Return: an empty batch or NULL, to be freed by s390_shadow_free_batch()
+ * Context: process; sleeps
+ * Return: the batch, to be freed by s390_shadow_free_batch(), or NULL
  */
 static inline struct s390_shadow_batch *
 s390_shadow_get_batch(struct s390_shadow *shadow)
@@ -317,7 +317,7 @@ s390_shadow_get_batch(struct s390_shadow *shadow)
 /**
  * s390_shadow_unpin() - unpin and uncharge frames
  * @shadow: the shadow
- * @frames: the frames; the function can't use them any more
+ * @frames: the frames, which the function can't reach any more
  * @nr: number of frames
  *
  * Context: process; sleeps
@@ -332,19 +332,31 @@ static inline void s390_shadow_unpin(struct s390_shadow *shadow,
 	atomic64_sub(nr, &shadow->pinned);
 }
 
-/* The host refresh of @batch must cover [@first, @last] */
+/**
+ * s390_shadow_batch_add_range() - extend the host refresh of a batch
+ * @batch: the batch
+ * @first: first I/O address to refresh
+ * @last: last I/O address to refresh (inclusive)
+ */
 static inline void s390_shadow_batch_add_range(struct s390_shadow_batch *batch,
-					   u64 first, u64 last)
+					       u64 first, u64 last)
 {
 	batch->refresh = true;
 	batch->first = min(batch->first, first);
 	batch->last = max(batch->last, last);
 }
 
-/* The batch changes a segment of a bucket, whose lock is held */
+/**
+ * s390_shadow_batch_mark_bucket() - count a batch as unflushed in a bucket
+ * @shadow: the shadow
+ * @batch: the batch, which changes a segment of the bucket
+ * @bucket: index of the bucket
+ *
+ * Context: the lock of the bucket is held, or &s390_shadow.tree_lock for writing
+ */
 static inline void s390_shadow_batch_mark_bucket(struct s390_shadow *shadow,
-					   struct s390_shadow_batch *batch,
-					   unsigned int bucket)
+						 struct s390_shadow_batch *batch,
+						 unsigned int bucket)
 {
 	u64 bit = BIT_ULL(bucket);
 
@@ -353,37 +365,49 @@ static inline void s390_shadow_batch_mark_bucket(struct s390_shadow *shadow,
 	batch->buckets |= bit;
 	atomic_inc(&shadow->unflushed);
 	atomic_inc(&shadow->buckets[bucket].unflushed);
-	/* Counted before a cleared segment table entry can be seen */
+	/*
+	 * Count before a segment table entry is cleared. Pairs with smp_rmb() in
+	 * s390_shadow_batch_add_unflushed()
+	 */
 	smp_mb__after_atomic();
 }
 
 /**
- * s390_shadow_has_unflushed() - does another batch await its host refresh?
- * @bucket: the bucket that is asked about
- * @batch: the batch that asks
- * @nr: number of the bucket
+ * s390_shadow_has_unflushed() - is another batch unflushed in a bucket?
+ * @bucket: the bucket
+ * @batch: the batch of the caller, which does not count
+ * @nr: index of the bucket
  *
- * Return: true if another batch has changed a segment of the bucket and was not
- * flushed yet
+ * Context: the lock of the bucket is held
+ * Return: true if another batch changed a segment of the bucket and its host
+ * refresh has not succeeded yet
  */
 static inline bool s390_shadow_has_unflushed(struct s390_shadow_bucket *bucket,
-					  struct s390_shadow_batch *batch,
-					  unsigned int nr)
+					     struct s390_shadow_batch *batch,
+					     unsigned int nr)
 {
 	int own = !!(batch->buckets & BIT_ULL(nr));
 
 	return atomic_read_acquire(&bucket->unflushed) > own;
 }
 
-/* Number of the bucket of the segment that @iova lies in */
+/**
+ * s390_shadow_bucket() - find the bucket of a segment
+ * @iova: an I/O address in the segment
+ *
+ * Return: index of the bucket
+ */
 static inline unsigned int s390_shadow_bucket(u64 iova)
 {
 	return (iova >> ZPCI_ST_SHIFT) % S390_SHADOW_BUCKETS;
 }
 
-/*
- * The guest entry that the entry @pte of a page table was made from, and those after
- * it: the valid ones reduced to address and combined protection
+/**
+ * s390_shadow_mirror() - find the mirror of a shadow page table entry
+ * @pte: the entry, in the first half of the page
+ *
+ * Return: the guest entry that @pte was made from: a valid one reduced to address
+ * and combined protection, an invalid one unchanged
  */
 static inline u64 *s390_shadow_mirror(void *pte)
 {
@@ -391,13 +415,15 @@ static inline u64 *s390_shadow_mirror(void *pte)
 }
 
 /**
- * s390_shadow_account_pt() - a shadow page table has more or less valid entries
+ * s390_shadow_account_pt() - update the count of valid entries of a page table
  * @shadow: the shadow
- * @leaf: the page table; the lock of its bucket is held
- * @change: how many more
+ * @pt: the shadow page table
+ * @change: number of entries that became valid less those that became invalid
+ *
+ * Context: the lock of the page table's bucket is held
  */
 static inline void s390_shadow_account_pt(struct s390_shadow *shadow,
-					    unsigned long *pt, int change)
+					  unsigned long *pt, int change)
 {
 	struct page *page = virt_to_page(pt);
 	unsigned long before = page_private(page);
@@ -410,10 +436,16 @@ static inline void s390_shadow_account_pt(struct s390_shadow *shadow,
 		atomic64_dec(&shadow->pts_used);
 }
 
-/* The frame that a valid host entry names, with its entry in the mirror */
+/**
+ * s390_shadow_frame() - find the frame of a valid page table entry
+ * @host: entry of the host table
+ * @mirror: entry of the mirror
+ *
+ * Return: the frame
+ */
 static inline struct s390_shadow_frame s390_shadow_frame(u64 host, u64 mirror)
 {
-	/* All that a valid entry of the mirror tells */
+	/* A valid mirror entry is an address and this bit */
 	BUILD_BUG_ON(S390_SHADOW_FRAME_PROTECTED != ZPCI_TABLE_PROTECTED);
 	return (struct s390_shadow_frame) {
 		.gaddr = mirror,

@@ -2,11 +2,10 @@
 /*
  * Shadow of a guest's I/O address space in the domain of an s390 PCI function
  *
- * The shadow reads the I/O translation table that a guest built in its own
- * memory, pins the guest frames that the table makes accessible, and mirrors
- * the table into the iommu_domain that the function is attached to. It knows
- * nothing of the hypervisor: guest memory is reached only through struct
- * s390_shadow_guest_ops.
+ * A shadow reads the I/O translation table that a guest built in its own memory,
+ * pins the guest frames that the table maps, and mirrors the table in the
+ * iommu_domain that the function is attached to. It accesses guest memory only
+ * through struct s390_shadow_guest_ops.
  */
 #ifndef _LINUX_S390_IOMMU_SHADOW_H
 #define _LINUX_S390_IOMMU_SHADOW_H
@@ -21,9 +20,9 @@ struct seq_file;
 struct zpci_dev;
 
 /**
- * struct s390_shadow_frame - a guest frame that was pinned
- * @gaddr: guest absolute address that it was pinned for; with
- *	S390_SHADOW_FRAME_PROTECTED if the function could not write to it
+ * struct s390_shadow_frame - a pinned guest frame
+ * @gaddr: guest absolute address of the frame, ORed with
+ *	S390_SHADOW_FRAME_PROTECTED if the function can't write to it
  * @addr: host absolute address of the page
  */
 struct s390_shadow_frame {
@@ -34,70 +33,65 @@ struct s390_shadow_frame {
 #define S390_SHADOW_FRAME_PROTECTED	0x200UL
 
 /**
- * struct s390_shadow_guest_ops - how a shadow reaches the guest's memory
+ * struct s390_shadow_guest_ops - operations on the guest's memory
  *
  * @read, @fetch, @walk, @pin, @charge and @uncharge are called from
  * s390_shadow_refresh() only, in the context of its caller, and may sleep. @unpin
- * is also called from s390_shadow_unmap_gpa_range() and, like @end, when the shadow is
- * torn down: from s390_shadow_destroy() or from whoever detaches the domain (VFIO,
- * iommufd, removal of the function), in process context, with locks of the IOMMU
- * core held. They may sleep, must not fail and must not take a lock under which
- * IOMMU API functions are called.
+ * is also called from s390_shadow_unmap_gpa_range() and from teardown; @end is
+ * called from teardown. Teardown runs in s390_shadow_destroy() or when the domain
+ * is detached (VFIO, iommufd, removal of the function), in process context, with
+ * locks of the IOMMU core held. @unpin and @end may sleep. They must not fail and
+ * must not take a lock under which IOMMU API functions are called.
  *
- * The pointer @guest that was given to s390_shadow_create() must stay valid
- * until s390_shadow_destroy() has returned.
+ * The argument @guest of s390_shadow_create() is passed to each operation. It
+ * must stay valid until s390_shadow_destroy() has returned.
  */
 struct s390_shadow_guest_ops {
 	/**
-	 * @read: copy @nr doublewords of guest memory at the guest absolute
-	 * address @gaddr, which is doubleword aligned, to @dst; 2048 at most,
-	 * the size of a table. Each byte is fetched exactly once; if the guest
-	 * stores into a doubleword meanwhile, some of its bytes may be old and
-	 * some new. Returns 0, or -EFAULT if there is no guest memory in
-	 * some of the range, or -EINTR if a signal must be handled first.
+	 * @read: copy @nr doublewords, at most 2048, from the guest absolute
+	 * address @gaddr, which is doubleword aligned, to @dst. Each byte is
+	 * fetched exactly once, but a doubleword that the guest stores
+	 * meanwhile may be torn. Returns 0, -EFAULT if part of the range is not
+	 * guest memory, or -EINTR if a signal must be handled first.
 	 */
 	int (*read)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
 	/**
-	 * @fetch: like @read, but in a range that does not cross a 4 KiB
-	 * boundary, and each doubleword is fetched as a whole: it is what it was
-	 * before a store of the guest, or after it.
+	 * @fetch: like @read, but each doubleword is fetched as a whole. The
+	 * range does not cross a 4 KiB boundary.
 	 */
 	int (*fetch)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
 	/**
-	 * @walk: dma_walk_guest_trans() of the guest's table, each entry fetched as
-	 * @fetch does it. Returns what that returns; an error is one of @read.
+	 * @walk: call dma_walk_guest_trans() with a function that fetches an entry
+	 * like @fetch. Returns its result; an error is one of @fetch.
 	 */
 	int (*walk)(void *guest, struct dma_guest_walk *path, u64 *pte,
 		    unsigned int nr);
 	/**
-	 * @pin: pin up to @nr 4 KiB guest frames for DMA of unlimited duration,
-	 * the addresses of which are in @gaddr, each as in &struct
-	 * s390_shadow_frame. Returns how many of them were pinned and stored to
-	 * @pages, from the first on and at least one, or -EFAULT if the first
-	 * frame does not exist or is not writable, -ENOMEM if it can't be pinned
-	 * for want of memory, -EINTR if a signal must be handled first.
+	 * @pin: pin up to @nr 4 KiB guest frames for long-term DMA. @gaddr holds
+	 * their addresses, each as in &struct s390_shadow_frame. Pins from the
+	 * first frame on, stores the pages to @pages and returns their number,
+	 * at least one. Else returns -EFAULT if the first frame does not exist
+	 * or is not writable, -ENOMEM if out of memory, -EINTR if a signal must
+	 * be handled first.
 	 */
 	long (*pin)(void *guest, const u64 *gaddr, unsigned int nr,
 		    struct page **pages);
 	/**
-	 * @unpin: release @nr frames, any number that @pin returned, and take
-	 * back their charge.
+	 * @unpin: unpin @nr frames and uncharge them. They may come from several
+	 * calls of @pin, in any order.
 	 */
 	void (*unpin)(void *guest, const struct s390_shadow_frame *frames,
 		      unsigned int nr);
 	/**
-	 * @charge: charge @nr pages, which are about to be pinned, to the owner
-	 * of the guest. Returns 0, or -ENOMEM if a limit is reached, or -EINTR.
+	 * @charge: charge @nr pages to the owner of the guest before they are
+	 * pinned. Returns 0, -ENOMEM if a limit is reached, or -EINTR.
 	 */
 	int (*charge)(void *guest, unsigned long nr);
-	/**
-	 * @uncharge: take back the charge of @nr pages that were not pinned
-	 * after all.
-	 */
+	/** @uncharge: uncharge @nr pages that were charged but not pinned. */
 	void (*uncharge)(void *guest, unsigned long nr);
 	/**
-	 * @end: the shadow was torn down. Nothing is pinned for it any more, and
-	 * nothing will be. May be NULL.
+	 * @end: called at the end of teardown, when nothing is pinned any more.
+	 * May be NULL.
 	 */
 	void (*end)(void *guest);
 };
@@ -115,32 +109,45 @@ struct s390_shadow_config {
 };
 
 /**
- * struct s390_shadow_walk - how far a refresh has come
+ * enum s390_shadow_pass - passes of a refresh over its range
+ * @S390_SHADOW_PASS_MAP: map and unmap
+ * @S390_SHADOW_PASS_UNMAP: rest of a pass that ran out of resources: only unmap,
+ *	then begin another @S390_SHADOW_PASS_MAP
+ * @S390_SHADOW_PASS_MAKE_ROOM: only unmap, retry host refreshes that failed, then
+ *	begin another @S390_SHADOW_PASS_MAP
+ */
+enum s390_shadow_pass {
+	S390_SHADOW_PASS_MAP,
+	S390_SHADOW_PASS_UNMAP,
+	S390_SHADOW_PASS_MAKE_ROOM,
+};
+
+/**
+ * struct s390_shadow_walk - progress of a refresh
  * @first: first I/O address of the range
  * @last: last I/O address of the range (inclusive)
  * @next: first I/O address that is not done in this pass
- * @making_room: this pass just takes out what the guest has given up
- * @made_room: there was such a pass
- * @nomem: something could not be mirrored in this pass for want of resources
- * @again: this is the second pass after such a one
+ * @pass: the current pass
+ * @retried: there was a pass to unmap; the next lack of resources is an error
+ * @made_room: there was a pass to make room; don't begin another one
  *
- * Set up by s390_shadow_walk_init(), and of no concern to the caller.
+ * Private to the shadow after s390_shadow_walk_init().
  */
 struct s390_shadow_walk {
 	u64 first;
 	u64 last;
 	u64 next;
-	bool making_room;
+	enum s390_shadow_pass pass;
+	bool retried;
 	bool made_room;
-	bool nomem;
-	bool again;
 };
 
 /**
  * s390_shadow_walk_init() - begin a refresh
- * @walk: state of the refresh
- * @first: first I/O address, aligned to 4 KiB, within the aperture
- * @last: last I/O address (inclusive), last byte of a 4 KiB frame, likewise
+ * @walk: progress of the refresh
+ * @first: first I/O address of the range, a multiple of 4096, in the aperture
+ * @last: last I/O address of the range (inclusive), in the aperture; @last + 1
+ *	is a multiple of 4096
  */
 static inline void s390_shadow_walk_init(struct s390_shadow_walk *walk,
 					 u64 first, u64 last)
@@ -154,19 +161,19 @@ static inline void s390_shadow_walk_init(struct s390_shadow_walk *walk,
 
 /**
  * struct s390_shadow_stats - counters of a shadow since its creation
- * @mapped: frames made accessible to the function
- * @unmapped: frames withdrawn from the function
+ * @mapped: frames mapped
+ * @unmapped: frames unmapped
  * @pinned: frames pinned now
- * @pinned_peak: the most frames that were ever pinned at once
+ * @pinned_peak: largest number of frames pinned at once
  * @refreshes: host RPCITs issued
  * @refresh_errors: host RPCITs that failed
  * @tables: host page, segment and region tables now, without the topmost
- * @tables_pruned: host tables that were freed because they were empty
- * @walks: refreshes that came to their end, whatever the result
- * @refused_nomem: those that ended with -ENOMEM
- * @refused_format: those that ended with -EINVAL
- * @refused_memory: those that ended with -EFAULT
- * @refused_host: those that ended with -EIO
+ * @tables_pruned: empty host tables that were freed by pruning
+ * @walks: refreshes that are complete, successful or not
+ * @refused_nomem: refreshes that ended with -ENOMEM
+ * @refused_format: refreshes that ended with -EINVAL
+ * @refused_memory: refreshes that ended with -EFAULT
+ * @refused_host: refreshes that ended with -EIO
  * @interrupted: calls of s390_shadow_refresh() that ended with -EINTR
  */
 struct s390_shadow_stats {

@@ -2,12 +2,11 @@
 /*
  * Format of the I/O translation tables of s390 PCI functions
  *
- * The one place that knows the bits of region, segment and page table entries.
- * Host tables, which a function translates with, and guest tables, which KVM
- * shadows, have the same format. The bits themselves are in <asm/pci_dma.h>.
+ * Encode and decode region, segment and page table entries. Host tables, which a
+ * function translates with, and guest tables, which KVM shadows, have the same
+ * format. The bits are defined in <asm/pci_dma.h>.
  *
- * Levels are counted from the leaf, so that a level and the size of what one
- * of its entries covers grow together.
+ * Levels are counted from the page table up.
  */
 #ifndef _LINUX_S390_IOTABLE_H
 #define _LINUX_S390_IOTABLE_H
@@ -28,9 +27,9 @@
  * @ZPCI_LEVEL_RF: region-first table, 2048 entries of 8 PiB each
  * @ZPCI_LEVELS: number of levels
  *
- * Any but a page table may be what an I/O translation anchor designates. The
- * type of a segment or region table entry and the designation type that leads
- * to its table are the same number, that of the level less ZPCI_LEVEL_ST.
+ * An I/O translation anchor designates a table of any level but a page table. The
+ * type of a segment or region table entry and the designation type of its table
+ * are the same number: the level minus ZPCI_LEVEL_ST.
  */
 enum zpci_table_level {
 	ZPCI_LEVEL_PT,
@@ -42,11 +41,11 @@ enum zpci_table_level {
 };
 
 /**
- * enum zpci_entry_kind - what an entry is, as zpci_decode_entry() judges it
- * @ZPCI_ENTRY_INVALID: marked invalid, translates nothing
- * @ZPCI_ENTRY_TABLE: leads to a table of the next lower level
- * @ZPCI_ENTRY_FRAME: leads to a frame of the size that the entry covers
- * @ZPCI_ENTRY_MALFORMED: valid, but breaks the format
+ * enum zpci_entry_kind - result of zpci_decode_entry()
+ * @ZPCI_ENTRY_INVALID: the entry is marked invalid
+ * @ZPCI_ENTRY_TABLE: the entry points to a table of the next lower level
+ * @ZPCI_ENTRY_FRAME: the entry points to a frame of the size that it covers
+ * @ZPCI_ENTRY_MALFORMED: the entry is marked valid, but violates the format
  */
 enum zpci_entry_kind {
 	ZPCI_ENTRY_INVALID,
@@ -56,8 +55,8 @@ enum zpci_entry_kind {
 };
 
 /*
- * Format control. In a segment table entry: it designates a 1 MiB frame. No
- * source describes it in a region table entry.
+ * Format control: a segment table entry with it designates a 1 MiB frame. Its
+ * meaning in a region table entry is not documented.
  */
 #define ZPCI_STE_FC			0x400UL
 #define ZPCI_STE_SFAA_MASK		(~0xfffffUL)
@@ -70,10 +69,10 @@ enum zpci_entry_kind {
 #define ZPCI_SEGMENT_MASK		(~(ZPCI_SEGMENT_SIZE - 1))
 
 /**
- * zpci_table_shift() - binary logarithm of what one entry covers
+ * zpci_table_shift() - get the binary logarithm of the range of an entry
  * @level: level of the table that the entry is in
  *
- * Return: number of address bits that the entry leaves to be translated
+ * Return: number of address bits that the entry does not translate
  */
 static inline unsigned int zpci_table_shift(enum zpci_table_level level)
 {
@@ -89,11 +88,11 @@ static inline unsigned int zpci_table_shift(enum zpci_table_level level)
 }
 
 /**
- * zpci_span_last() - last address that the same entry covers
+ * zpci_span_last() - get the last I/O address that an entry covers
  * @level: level of the table that the entry is in
- * @iova: I/O address
+ * @iova: I/O address that the entry covers
  *
- * Return: the last I/O address with the same entry as @iova
+ * Return: the last I/O address that the entry covers
  */
 static inline u64 zpci_span_last(enum zpci_table_level level, u64 iova)
 {
@@ -101,10 +100,10 @@ static inline u64 zpci_span_last(enum zpci_table_level level, u64 iova)
 }
 
 /**
- * zpci_table_last() - last address that a table translates
+ * zpci_table_last() - get the last I/O address that a topmost table translates
  * @level: level of the table, not ZPCI_LEVEL_PT
  *
- * Return: the last I/O address of an address space with such a table at its top
+ * Return: the last I/O address
  */
 static inline u64 zpci_table_last(enum zpci_table_level level)
 {
@@ -112,7 +111,7 @@ static inline u64 zpci_table_last(enum zpci_table_level level)
 }
 
 /**
- * zpci_table_index() - index of an I/O address in a table
+ * zpci_table_index() - get the index of an I/O address in a table
  * @level: level of the table
  * @iova: I/O address
  *
@@ -125,13 +124,12 @@ static inline unsigned int zpci_table_index(enum zpci_table_level level, u64 iov
 }
 
 /**
- * zpci_same_len() - how far are two arrays of entries the same?
- * @a: the one array
- * @b: the other one; they may overlap
- * @nr: number of entries of each
+ * zpci_same_len() - count equal entries at the start of two arrays
+ * @a: first array
+ * @b: second array, which may overlap the first
+ * @nr: number of entries in each array
  *
- * Nearly all entries are what they were, or what their neighbours are. To find
- * those that are not takes one instruction, however many they are.
+ * One instruction finds the first difference, however many entries are equal.
  *
  * Return: number of entries before the first that differs, @nr if none does
  */
@@ -150,7 +148,7 @@ static inline unsigned int zpci_same_len(const u64 *a, const u64 *b,
 		.even = (unsigned long)b, .odd = nr * sizeof(*b),
 	};
 
-	/* Ends at the first byte that differs; cc 3 asks to be carried on */
+	/* Stops at the first byte that differs; cc 3: not complete, repeat */
 	asm volatile("0:	clcle	%[r1],%[r3],0\n"
 		     "	jo	0b\n"
 		     : [r1] "+d" (r1.pair), [r3] "+d" (r3.pair)
@@ -166,11 +164,11 @@ static inline unsigned int zpci_same_len(const u64 *a, const u64 *b,
 }
 
 /**
- * zpci_run_len() - how many entries are the same as the first?
+ * zpci_run_len() - count equal entries at the start of an array
  * @entry: the first entry
  * @nr: number of entries, at least one
  *
- * Return: length of the run of equal entries that begins with the first
+ * Return: number of entries, at least one, that equal the first
  */
 static inline unsigned int zpci_run_len(const unsigned long *entry,
 					unsigned int nr)
@@ -181,13 +179,13 @@ static inline unsigned int zpci_run_len(const unsigned long *entry,
 }
 
 /**
- * zpci_run_nr() - entries of a table that cover a range
+ * zpci_run_nr() - count the entries of a table that cover a range
  * @level: level of the table
  * @iova: first I/O address of the range
- * @last: last I/O address of the range, which may be in another table
+ * @last: last I/O address of the range (inclusive), maybe beyond the table
  *
- * Return: number of entries from that for @iova on, up to that for @last or the
- * end of the table, whichever comes first
+ * Return: number of entries from that of @iova to that of @last or to the end of
+ * the table, whichever comes first
  */
 static inline unsigned int zpci_run_nr(enum zpci_table_level level, u64 iova,
 				       u64 last)
@@ -200,12 +198,12 @@ static inline unsigned int zpci_run_nr(enum zpci_table_level level, u64 iova,
 }
 
 /**
- * zpci_run_last() - last address that some entries cover
+ * zpci_run_last() - get the last I/O address that a run of entries covers
  * @level: level of the table
- * @iova: I/O address that the first of them covers
- * @nr: number of entries, at least one, which are in the same table
+ * @iova: I/O address that the first entry covers
+ * @nr: number of entries, at least one, in the same table
  *
- * Return: the last I/O address that the last of them covers
+ * Return: the last I/O address that the last entry covers
  */
 static inline u64 zpci_run_last(enum zpci_table_level level, u64 iova,
 				unsigned int nr)
@@ -215,7 +213,7 @@ static inline u64 zpci_run_last(enum zpci_table_level level, u64 iova,
 }
 
 /**
- * pt_entry_isvalid() - does a page table entry translate?
+ * pt_entry_isvalid() - is a page table entry valid?
  * @pte: the entry
  *
  * Return: true if the entry designates a frame
@@ -250,7 +248,7 @@ static inline u64 zpci_make_pte(u64 addr, bool prot)
 }
 
 /**
- * zpci_make_ste() - compose a segment table entry that leads to a page table
+ * zpci_make_ste() - compose a segment table entry that points to a page table
  * @pto: absolute address of the page table
  *
  * Return: the entry
@@ -262,7 +260,7 @@ static inline u64 zpci_make_ste(u64 pto)
 }
 
 /**
- * zpci_level_type() - designation type that leads to a table
+ * zpci_level_type() - get the designation type of a table
  * @level: level of the table, not ZPCI_LEVEL_PT
  *
  * Return: type as in enum zpci_ioat_dtype
@@ -273,12 +271,12 @@ static inline unsigned int zpci_level_type(enum zpci_table_level level)
 }
 
 /**
- * zpci_level_in_dtsm() - does a function take tables of a level?
+ * zpci_level_in_dtsm() - does a function support a topmost table of a level?
  * @level: level of the table, not ZPCI_LEVEL_PT
- * @dtsm: mask of designation types that CLP gives for the function; type 0 is
- *	  the leftmost bit: QEMU's ZPCI_DTSM, 0x40, is region-third alone
+ * @dtsm: mask of designation types, from CLP; the leftmost bit is type 0. QEMU's
+ *	  ZPCI_DTSM, 0x40, is the region-third table alone.
  *
- * Return: true if it does
+ * Return: true if the function supports it
  */
 static inline bool zpci_level_in_dtsm(enum zpci_table_level level, u8 dtsm)
 {
@@ -312,7 +310,7 @@ static inline u64 zpci_make_iota(enum zpci_table_level level, u64 origin)
 }
 
 /**
- * zpci_iota_level() - level of the table that an anchor designates
+ * zpci_iota_level() - get the level of the table that an anchor designates
  * @iota: the anchor
  *
  * Return: the level, or ZPCI_LEVEL_PT if the anchor designates no segment or
@@ -329,18 +327,16 @@ static inline enum zpci_table_level zpci_iota_level(u64 iota)
 }
 
 /**
- * zpci_decode_entry() - judge a table entry
+ * zpci_decode_entry() - check and decode a table entry
  * @level: level of the table that the entry was fetched from
  * @entry: a copy of the entry
- * @addr: set to the origin of the next table or the address of the frame, if
- *	  that is what the entry designates
- * @prot: set to true, never to false, if the entry protects from stores: the
- *	  caller passes the same variable down the levels to combine them
+ * @addr: set to the address of the table or frame, if the entry designates one
+ * @prot: set to true if the entry protects from stores, else left unchanged: pass
+ *	  the same variable for all levels to combine their protection
  *
- * An entry of all zeroes and one that designates address zero are malformed.
- * The architecture knows no such rule for a frame; it is the answer that QEMU
- * gives (table_translate() in hw/s390x/s390-pci-bus.c), and a guest must not
- * see a difference between the two.
+ * An entry of all zeroes is malformed, as is one that designates address zero. The
+ * architecture has no such rule for frames, but QEMU has (table_translate() in
+ * hw/s390x/s390-pci-bus.c), and a guest must get the same result from both.
  *
  * Return: the kind of the entry
  */
@@ -377,8 +373,8 @@ zpci_decode_entry(enum zpci_table_level level, u64 entry, u64 *addr, bool *prot)
 		if ((entry & ZPCI_TABLE_TYPE_MASK) >> 2 != zpci_level_type(level))
 			return ZPCI_ENTRY_MALFORMED;
 		/*
-		 * The table below has its full length, TL 3 and TF 0, and is
-		 * a table: a format control is for those to judge who know it.
+		 * Accept only a table of full length, TL 3 and TF 0. Refuse
+		 * the format control, whose meaning is unknown here.
 		 */
 		if ((entry & ZPCI_TABLE_LEN_RTX) != ZPCI_TABLE_LEN_RTX ||
 		    (entry & (ZPCI_TABLE_OFFSET_MASK | ZPCI_STE_FC)))
@@ -394,13 +390,14 @@ zpci_decode_entry(enum zpci_table_level level, u64 entry, u64 *addr, bool *prot)
 }
 
 /**
- * struct dma_guest_walk - the way through a translation table to a page table
- * @iova: I/O address that is translated
+ * struct dma_guest_walk - walk from a topmost table to a page table
+ * @iova: I/O address to translate
  * @top: level of the topmost table, not ZPCI_LEVEL_PT
- * @prot: an entry on the way, or the anchor, protects from stores
- * @addr: the topmost table; then the table or the frame where the way has ended
- * @table: by level, the tables on the way, without the topmost and the page table;
- *	set as far down as the way has led
+ * @prot: in: the anchor protects from stores; out: the anchor or an entry does
+ * @addr: in: address of the topmost table; out: address of the table or frame
+ *	where the walk ended
+ * @table: out: by level, addresses of the tables on the path, without the topmost
+ *	and the page table; set down to the level where the walk ended
  */
 struct dma_guest_walk {
 	u64 iova;
@@ -412,7 +409,7 @@ struct dma_guest_walk {
 
 /**
  * typedef dma_fetch_entry_t - fetch an entry of a table
- * @table: whose table it is, as passed to dma_walk_guest_trans()
+ * @table: argument @table of dma_walk_guest_trans()
  * @addr: address of the entry
  * @entry: where to store a copy
  *
@@ -420,6 +417,17 @@ struct dma_guest_walk {
  */
 typedef int (*dma_fetch_entry_t)(void *table, u64 addr, u64 *entry);
 
+/**
+ * dma_walk_guest_step() - walk one level down
+ * @level: level of the table
+ * @iova: I/O address to translate
+ * @addr: address of the table; set as by zpci_decode_entry()
+ * @prot: set as by zpci_decode_entry()
+ * @fetch: fetches an entry
+ * @table: argument of @fetch
+ *
+ * Return: enum zpci_entry_kind, or the error of @fetch
+ */
 static __always_inline int dma_walk_guest_step(enum zpci_table_level level, u64 iova,
 					       u64 *addr, bool *prot,
 					       dma_fetch_entry_t fetch, void *table)
@@ -432,19 +440,19 @@ static __always_inline int dma_walk_guest_step(enum zpci_table_level level, u64 
 
 /**
  * dma_walk_guest_trans() - walk a translation table, then fetch page table entries
- * @path: what to walk
- * @pte: set to the first of the page table entries, that for @path->iova
- * @nr: how many of them, to the end of the page table at most; may be 0
+ * @path: the walk
+ * @pte: set to @nr page table entries, beginning with that of @path->iova
+ * @nr: number of page table entries to fetch; may be 0; must not exceed the page
+ *	table
  * @fetch: fetches an entry
  * @table: argument of @fetch
  *
- * For whoever has tables that are not in the kernel's own memory: inlined with
- * what fetches from there, and with each level a constant, since this is much of
- * what a small RPCIT costs.
+ * Inlined together with @fetch, and with each level a constant: a small RPCIT
+ * spends much of its time here.
  *
- * Return: enum zpci_entry_kind of the entry where the way ended, where
- * ZPCI_ENTRY_TABLE stands for the page table, or what @fetch returned if that is
- * not 0; then @path tells nothing
+ * Context: any that @fetch allows
+ * Return: enum zpci_entry_kind of the entry where the walk ended, ZPCI_ENTRY_TABLE
+ * if it reached the page table, or the error of @fetch; then @path is undefined
  */
 static __always_inline int dma_walk_guest_trans(struct dma_guest_walk *path, u64 *pte,
 						unsigned int nr,

@@ -25,19 +25,19 @@ DECLARE_EVENT_CLASS(s390_shadow_frame,
 			      __entry->fid, __entry->iova, __entry->pte)
 );
 
-/* A frame was made accessible; pte: the guest's, protection combined */
+/* A frame was mapped; pte: the guest's entry, with combined protection */
 DEFINE_EVENT(s390_shadow_frame, s390_shadow_map,
 	     TP_PROTO(u32 fid, u64 iova, u64 pte),
 	     TP_ARGS(fid, iova, pte)
 );
 
-/* A frame was withdrawn, but is pinned still; pte: likewise */
+/* A frame was unmapped and is still pinned; pte: the guest's old entry */
 DEFINE_EVENT(s390_shadow_frame, s390_shadow_unmap,
 	     TP_PROTO(u32 fid, u64 iova, u64 pte),
 	     TP_ARGS(fid, iova, pte)
 );
 
-/* The host refresh of a batch ended; only after it are its pages unpinned */
+/* The host refresh of a batch ended; its pages are unpinned next if rc is 0 */
 TRACE_EVENT(s390_shadow_flush,
 	    TP_PROTO(u32 fid, u64 first, u64 last, unsigned int pages, int rc),
 	    TP_ARGS(fid, first, last, pages, rc),
@@ -58,7 +58,7 @@ TRACE_EVENT(s390_shadow_flush,
 		      __entry->pages, __entry->rc)
 );
 
-/* The shadow refused or could not complete what the guest asked for */
+/* A refresh failed */
 TRACE_EVENT(s390_shadow_refuse,
 	    TP_PROTO(u32 fid, u64 iova, int rc),
 	    TP_ARGS(fid, iova, rc),

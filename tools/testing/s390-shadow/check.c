@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Judges each step
+ * Check each step
  *
- * Invariants of the shadow, checked after every step: each frame is pinned, and
- * for writing, as often as entries of the host's table, or entries that await a
- * host refresh, name it; as much is charged as is pinned; the statistics say the
- * same. What the function can reach is checked at every unpin (function.c).
+ * After every step: each frame is pinned, and pinned for writing, as often as it
+ * occurs in entries of the host's table and in batches that wait for a host
+ * refresh. The charge equals the pins, and so do the statistics. function.c checks
+ * at every unpin that the function can't reach the frame.
  *
- * After a refresh of a range that returned 0, what the function translates is
- * what the guest's table says, page by page over the range.
+ * After a refresh that returned 0, the function translates each page of the range
+ * as the guest's table does.
  *
- * Outside the range nothing has changed, but for this: the host's page table of
- * a segment that the range touches is given up as a whole if the guest has no
- * valid entry that leads to the segment. Then all of the segment is invalid, as
- * the guest wants it to be, even what the guest has not refreshed.
+ * Outside the range nothing has changed, with one exception: if the guest has no
+ * page table for a segment that the range touches, the host's page table of the
+ * whole segment is removed.
  *
- * After a refresh that failed, each page in the range is as before, as the guest
- * has it now, or not accessible.
+ * After a refresh that failed, each page of the range is mapped as before, mapped
+ * as in the guest's table, or unmapped.
  */
 
 #include "harness.h"
 
 u64 check_refreshes, check_pages;
 
-static unsigned int seen[SHIM_FRAMES][2];
+static unsigned int refs[SHIM_FRAMES][2];
 static u64 seen_sum;
 
 static void see(u64 pte)
@@ -34,7 +33,7 @@ static void see(u64 pte)
 		return;
 	expect(frame < guest_frames(),
 	       "the host's entry 0x%llx names no frame of the guest", pte);
-	seen[frame][!(pte & 0x200)]++;
+	refs[frame][!(pte & 0x200)]++;
 	seen_sum++;
 }
 
@@ -64,7 +63,7 @@ void check_invariants(void)
 
 	if (!engine_alive())
 		return;
-	memset(seen, 0, guest_frames() * sizeof(seen[0]));
+	memset(refs, 0, guest_frames() * sizeof(refs[0]));
 	seen_sum = 0;
 	root = engine_root(&top);
 	oracle_host_segments(root, top, &s);
@@ -84,10 +83,10 @@ void check_invariants(void)
 	       seen_sum);
 	for (i = 0; i < guest_frames(); i++)
 		for (px = 0; px < 2; px++)
-			expect(seen[i][px] == guest_pins(i, px),
+			expect(refs[i][px] == guest_pins(i, px),
 			       "frame %u: pinned %u times %s, named by %u entries",
 			       i, guest_pins(i, px),
-			       px ? "for writing" : "for reading", seen[i][px]);
+			       px ? "for writing" : "for reading", refs[i][px]);
 }
 
 void check_nothing_left(void)
@@ -105,7 +104,7 @@ void check_nothing_left(void)
 		       names[i]);
 }
 
-/* What the host's table had before a refresh, a segment at a time */
+/* Entries of the host's table before a refresh, by segment */
 struct before {
 	struct segments s;
 	u64 (*pte)[256];
@@ -144,7 +143,7 @@ static const u64 *before_segment(const struct before *b, u64 iova)
 	return NULL;
 }
 
-/* The host's entry that the guest's wants there */
+/* Compute the host's entry from the guest's table */
 static u64 wanted(u64 iova)
 {
 	struct oracle_answer a = oracle_translate(world.iota, iova);
@@ -158,7 +157,7 @@ static u64 wanted(u64 iova)
 	return SHIM_FRAME_PHYS + (u64)frame * 4096 + (a.prot ? 0x200 : 0);
 }
 
-/* What must come of a page: 0, or the error that the shadow must see */
+/* Return 0 if a page can be mapped, else the error that a refresh must return */
 static int page_error(u64 iova)
 {
 	struct oracle_answer a = oracle_translate(world.iota, iova);
@@ -179,9 +178,9 @@ static int page_error(u64 iova)
 }
 
 /*
- * What a refresh must return if nothing else goes wrong: the first segment with
- * something wrong decides. There, a wrong entry of the tables goes before a
- * frame that can't be had, since the whole segment is fetched first.
+ * Compute what a refresh must return without injected faults: the error of the
+ * first segment with one. A malformed entry precedes a frame that can't be pinned,
+ * because the shadow fetches all entries of a segment first.
  */
 int check_prediction(u64 first, u64 last)
 {
@@ -245,7 +244,7 @@ static void check_page(u64 iova, u64 first, u64 last, u64 was, u64 is, int rc)
 	}
 }
 
-/* One refresh, judged */
+/* Refresh a range and check the result */
 int check_refresh(u64 first, u64 last, bool resume)
 {
 	struct segments s = {}, empty = {};
@@ -263,10 +262,10 @@ int check_refresh(u64 first, u64 last, bool resume)
 		       "a refresh of a dead shadow returns %d", rc);
 		return rc;
 	}
-	function_use_all();
-	/* and some that it does not translate */
+	function_access_all();
+	/* Access some untranslated addresses, too */
 	for (i = 0; i < 4; i++)
-		function_use(first + ((last - first) / 4096 * rnd_below(5) / 4) *
+		function_access(first + ((last - first) / 4096 * rnd_below(5) / 4) *
 			     4096);
 	before_take(&b);
 	rc = engine_refresh(first, last, resume);
@@ -279,7 +278,7 @@ int check_refresh(u64 first, u64 last, bool resume)
 	segments_sort(&s);
 	for (i = 0; i < s.nr; i++) {
 		const u64 *was = before_segment(&b, s.iova[i]);
-		/* Of very many, not each page of each */
+		/* Sample the pages if there are very many */
 		bool some = s.nr > 256 && i > 64 && i < s.nr - 64 && i % 16;
 
 		for (px = 0; px < 256; px++) {
@@ -291,7 +290,7 @@ int check_refresh(u64 first, u64 last, bool resume)
 				   oracle_host(root, top, iova), rc);
 		}
 	}
-	/* Where there should be nothing, a look here and there */
+	/* Sample addresses that must be unmapped */
 	segments_add(&empty, first);
 	segments_add(&empty, last);
 	for (i = 0; i < 8; i++)
@@ -314,8 +313,8 @@ int check_refresh(u64 first, u64 last, bool resume)
 	return rc;
 }
 
-/* Nothing was told to fail: the outcome is known, or is @may_fail */
-int check_refresh_settled(u64 first, u64 last, int may_fail)
+/* Without injected faults the result is known, or is @may_fail */
+int check_refresh_no_fault(u64 first, u64 last, int may_fail)
 {
 	int want = check_prediction(first, last);
 	int rc = check_refresh(first, last, false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where the fuzzer begins: small programs (see program.c), one file each
+ * Write seed inputs for the fuzzer: small programs (see program.c), one per file
  *
  * usage: corpus DIRECTORY
  */
@@ -9,10 +9,10 @@
 
 #include "harness.h"
 
-/* Actions, as program.c counts them */
+/* Actions, as numbered in program.c */
 enum { STORE, LINK = 6, MAP, FAULT, LIMIT, SLOT, AGAIN = 0xfb, REFRESH = 12 };
 
-/* Worlds: formats and apertures */
+/* Formats and apertures */
 enum {
 	WORLD_LINUX,
 	WORLD_ODD_ENDS = 0x14,
@@ -23,7 +23,7 @@ enum {
 	WORLD_END = 0x30,
 };
 
-/* What pick_frame() of program.c makes data, read-only memory, no memory of */
+/* Choices of pick_frame() in program.c */
 enum { READ_ONLY, HOLE = 3, DATA = 7 };
 
 static u8 bytes[200];
@@ -45,7 +45,7 @@ static void begin(u8 kind, u8 host_top)
 	put(2, kind, host_top);
 }
 
-/* Indexes below 32, of a segment and a page table */
+/* Indexes of a segment and a page, both below 32 */
 static void at(u8 sx, u8 px)
 {
 	if ((bytes[0] & 3) < 3)
@@ -71,13 +71,13 @@ static void refresh(void)
 	put(2, REFRESH, 0);
 }
 
-/* A run of pages from the first entry of a page table on */
+/* Consecutive pages from the first entry of a page table on */
 static void run(u8 kind, u8 how, u8 frame, u8 nr)
 {
 	put(7, STORE, 0x80, 0, how, kind, frame, nr);
 }
 
-/* An entry of the table 0 of a level; @how is for pick_entry() */
+/* Store to table 0 of a level; @how is for pick_entry() */
 static void store(u8 level, u8 index, u8 how)
 {
 	put(4, STORE, level, index << 3 | 4, how);
@@ -110,7 +110,7 @@ static bool seed(unsigned int nr)
 		at(1, 1);
 		at(2, 2);
 		return true;
-	case 2:		/* a run, a protected run over it, and all anew */
+	case 2:		/* map a run, replace a part by a protected run, replace all */
 		begin(WORLD_ALL, 0);
 		run(0x27, 9, 0x10, 40);
 		refresh();
@@ -129,7 +129,7 @@ static bool seed(unsigned int nr)
 		store(ST, 1, 2);
 		refresh();
 		return true;
-	case 4:		/* what is wrong at each level */
+	case 4:		/* malformed entries of each level */
 		begin(WORLD_ODD_ENDS, 0);
 		map(0, 0, 0, HOLE, 0);
 		refresh();
@@ -141,7 +141,7 @@ static bool seed(unsigned int nr)
 		map(0, 0, 0, READ_ONLY, 3);
 		refresh();
 		return true;
-	case 5:		/* operations that fail, and another attempt */
+	case 5:		/* failing operations, then a retry */
 		begin(WORLD_LINUX, 0);
 		map(0, 0, 0, DATA, 1);
 		put(3, FAULT, 1, 0);
@@ -168,7 +168,7 @@ static bool seed(unsigned int nr)
 		put(3, LIMIT, 1, 255);
 		refresh();
 		return true;
-	case 7:		/* memory that goes, and comes back */
+	case 7:		/* remove memory, then add it again */
 		begin(WORLD_LINUX, 0);
 		map(0, 0, 0, DATA, 1);
 		refresh();
@@ -180,7 +180,7 @@ static bool seed(unsigned int nr)
 		put(2, SLOT, 0);
 		refresh();
 		return true;
-	case 8:		/* the end of the table's reach */
+	case 8:		/* the last address that the table translates */
 		begin(WORLD_END, 0);
 		map(0, 0, 0, DATA, 1);
 		refresh();

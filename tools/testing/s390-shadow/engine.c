@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The one file of the test that knows the shadow's insides */
+/* Access to the shadow's internal functions; the other files don't include them */
 
 #include "s390-shadow.h"
 
@@ -17,19 +17,19 @@ static int host_refresh(void *host, u64 start, u64 size)
 	return function_refresh(start, size);
 }
 
-static void host_abandon(void *host)
+static void host_detach(void *host)
 {
-	expect(host == &world, "abandon: not the host that was given");
-	function_lose_table();
+	expect(host == &world, "detach: not the host that was given");
+	function_detach_table();
 	s390_shadow_engine_teardown(shadow);
 }
 
 static const struct s390_shadow_host_ops host_ops = {
 	.refresh = host_refresh,
-	.detach = host_abandon,
+	.detach = host_detach,
 };
 
-/* Once in the life of the program, as at boot */
+/* Called once, as at boot */
 int engine_init(void)
 {
 	static bool done;
@@ -109,10 +109,7 @@ int engine_refresh_once(struct engine_walk *walk)
 	return rc;
 }
 
-/*
- * Until it is done, or ends with an error or, if it is not to be resumed, a
- * signal
- */
+/* Refresh a range completely; without @resume return at a signal */
 int engine_refresh(u64 first, u64 last, bool resume)
 {
 	struct engine_walk *walk = engine_walk_start(first, last);
@@ -136,7 +133,7 @@ void engine_unmap_gpa_range(u64 gaddr, u64 last)
 	fault_no_alloc = true;
 	s390_shadow_unmap_gpa_range(shadow, gaddr, last);
 	fault_no_alloc = false;
-	expect(!shim_locks_held(), "a withdrawal came back with locks held");
+	expect(!shim_locks_held(), "locks held after unmapping guest memory");
 }
 
 void engine_teardown_now(void)
@@ -154,7 +151,7 @@ void engine_teardown(void)
 	if (!s)
 		return;
 	engine_teardown_now();
-	/* Once more: it may come from two sides */
+	/* Teardown may be called twice */
 	engine_teardown_now();
 	expect(guest_ended, "torn down, but not ended");
 	s390_shadow_stats(s, &stats);
@@ -209,7 +206,7 @@ u64 engine_failed_batches(void)
 	return nr;
 }
 
-/* The next refresh allocates its batch. */
+/* Make the next refresh allocate its batch */
 void engine_free_idle(void)
 {
 	s390_shadow_free_idle(shadow);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Operations that fail, signals that are pending */
+/* Inject failing operations and pending signals */
 
 #include "harness.h"
 
@@ -8,7 +8,7 @@ const char *const fault_names[NR_FAULTS] = {
 	"signal", "kill",
 };
 
-/* Threads share this, and must not be put in order by it */
+/* Relaxed, so that sharing this does not order the threads */
 #define GET(var)	__atomic_load_n(&(var), __ATOMIC_RELAXED)
 #define SET(var, value)	__atomic_store_n(&(var), value, __ATOMIC_RELAXED)
 
@@ -34,7 +34,7 @@ void fault_reset(void)
 	fault_table_limit = U64_MAX;
 }
 
-/* The @nth call from now on fails with @rc, and @count - 1 more after it */
+/* Let @count calls fail with @rc, beginning with the @nth from now */
 void fault_arm(enum fault fault, u64 nth, u64 count, int rc)
 {
 	SET(armed_nth, GET(calls[fault]) + nth);
@@ -44,7 +44,7 @@ void fault_arm(enum fault fault, u64 nth, u64 count, int rc)
 	SET(armed, fault);
 }
 
-/* Something is to fail still, or may at any time */
+/* Will a later operation fail? */
 bool fault_pending(void)
 {
 	return random_one_in || signalled || killed ||
@@ -122,7 +122,7 @@ bool shim_may_alloc(enum shim_alloc kind, gfp_t gfp)
 	};
 
 	expect(!fault_no_alloc, "an allocation where none may be made");
-	/* Tables of the shadow are charged to the memory cgroup */
+	/* Tables must be charged to the memory cgroup */
 	expect((kind != SHIM_PAGE && kind != SHIM_TABLE) || gfp & __GFP_ACCOUNT,
 	       "a table that is not charged to the memory cgroup");
 	if (fault_hit(faults[kind]))

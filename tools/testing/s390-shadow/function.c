@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A PCI function that remembers every translation it ever saw
+ * Model of a PCI function that caches every translation
  *
- * It remembers page table entries and, by level, the tables that it was led to,
- * and uses what it remembers before it looks at the host's table. It forgets by
- * nothing but a host refresh: the entries in the refreshed range, and tables
- * whose whole range, as far as it lies in the aperture, was refreshed. That is
- * the least that the architecture allows for.
+ * The model caches page table entries and, by level, the addresses of tables. It
+ * uses the cache before it reads the host's table. Only a host refresh removes
+ * entries from the cache: page table entries in the refreshed range, and tables
+ * whose whole range within the aperture was refreshed. The architecture allows a
+ * function to cache as much.
  *
- * If it is like the functions of a host that is a guest itself, it remembers
- * that there is no translation, too.
+ * In a host that is a guest itself, functions may also cache that there is no
+ * translation: see @caches_invalid of function_reset().
  */
 
 #include "harness.h"
 
-struct memory {
-	struct memory *next;
-	u64 iova;	/* of the first byte that it says something about */
+struct cached {
+	struct cached *next;
+	u64 iova;	/* first I/O address that the entry covers */
 	u64 value;	/* a page table entry, or a table's address */
 	int level;	/* of the entry */
 };
@@ -28,11 +28,11 @@ u64 function_refreshes;
 void (*function_refresh_hook)(void);
 u64 function_refresh_first, function_refresh_last;
 
-static struct memory *memory[BUCKETS];
-static unsigned long remembered;
+static struct cached *cache[BUCKETS];
+static unsigned long nr_cached;
 static unsigned int frame_refs[SHIM_FRAMES][2];	/* [1]: may write */
 static u64 aperture_first, aperture_last;
-static bool remembers_invalid;
+static bool caches_invalid;
 static bool has_table;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -55,12 +55,12 @@ static u64 span_last(int level, u64 iova)
 	return iova | ((1ULL << shifts[level]) - 1);
 }
 
-static struct memory *recall(int level, u64 iova)
+static struct cached *cache_find(int level, u64 iova)
 {
-	struct memory *m;
+	struct cached *m;
 
 	iova = span_first(level, iova);
-	for (m = memory[bucket_of(level, iova)]; m; m = m->next)
+	for (m = cache[bucket_of(level, iova)]; m; m = m->next)
 		if (m->level == level && m->iova == iova)
 			return m;
 	return NULL;
@@ -79,7 +79,7 @@ static void count_frame(u64 pte, int change)
 			   __ATOMIC_SEQ_CST);
 }
 
-/* What the function can reach is pinned, for writing if it can write */
+/* A frame that the function can reach is pinned, for writing if it can write */
 static void check_frame(unsigned int frame)
 {
 	unsigned int refs_w, refs, pins_w, pins;
@@ -93,18 +93,18 @@ static void check_frame(unsigned int frame)
 	       frame, refs, refs_w, pins, pins_w);
 }
 
-static void remember(int level, u64 iova, u64 value)
+static void cache_insert(int level, u64 iova, u64 value)
 {
-	struct memory *m = malloc(sizeof(*m));
+	struct cached *m = malloc(sizeof(*m));
 	unsigned int b;
 
 	m->level = level;
 	m->iova = span_first(level, iova);
 	m->value = value;
 	b = bucket_of(level, m->iova);
-	m->next = memory[b];
-	memory[b] = m;
-	remembered++;
+	m->next = cache[b];
+	cache[b] = m;
+	nr_cached++;
 	if (level == PT) {
 		count_frame(value, 1);
 		if (!(value & NO_PTE))
@@ -113,32 +113,32 @@ static void remember(int level, u64 iova, u64 value)
 	}
 }
 
-static void forget(struct memory **mp)
+static void cache_remove(struct cached **mp)
 {
-	struct memory *m = *mp;
+	struct cached *m = *mp;
 
 	if (m->level == PT)
 		count_frame(m->value, -1);
 	*mp = m->next;
 	free(m);
-	remembered--;
+	nr_cached--;
 }
 
-static void forget_all(void)
+static void cache_clear(void)
 {
 	unsigned int b;
 
-	for (b = 0; remembered && b < BUCKETS; b++)
-		while (memory[b])
-			forget(&memory[b]);
+	for (b = 0; nr_cached && b < BUCKETS; b++)
+		while (cache[b])
+			cache_remove(&cache[b]);
 }
 
 void function_reset(u64 pba, u64 pal, bool invalid_too)
 {
-	forget_all();
+	cache_clear();
 	aperture_first = pba;
 	aperture_last = pal;
-	remembers_invalid = invalid_too;
+	caches_invalid = invalid_too;
 	has_table = true;
 	function_host_limit = U64_MAX;
 	function_refreshes = 0;
@@ -154,10 +154,10 @@ static u64 *entry_in(u64 table, int level, u64 iova)
 				       iova >> shifts[level] & 0x7ff);
 }
 
-/* Look up, by way of what is remembered, and remember. The lock is held. */
+/* Translate with the cache and the host's table, cache the result; the lock is held */
 static u64 look_up(u64 iova)
 {
-	struct memory *m = recall(PT, iova);
+	struct cached *m = cache_find(PT, iova);
 	u64 table, entry;
 	int level, top;
 
@@ -169,7 +169,7 @@ static u64 look_up(u64 iova)
 	table = engine_root(&top);
 	level = top;
 	for (int l = ST; l <= top; l++) {
-		m = recall(l, iova);
+		m = cache_find(l, iova);
 		if (m) {
 			table = m->value;
 			level = l - 1;
@@ -180,18 +180,18 @@ static u64 look_up(u64 iova)
 		entry = __atomic_load_n(entry_in(table, level, iova),
 					__ATOMIC_SEQ_CST);
 		if (entry & 0x20) {
-			if (remembers_invalid)
-				remember(PT, iova, NO_PTE);
+			if (caches_invalid)
+				cache_insert(PT, iova, NO_PTE);
 			return NO_PTE;
 		}
 		table = entry & (level == ST ? ~0x7ffULL : ~0x3fffULL);
-		remember(level, iova, table);
+		cache_insert(level, iova, table);
 	}
 	entry = __atomic_load_n(entry_in(table, PT, iova), __ATOMIC_SEQ_CST);
 	if (entry & NO_PTE)
 		entry = NO_PTE;
-	if (!(entry & NO_PTE) || remembers_invalid)
-		remember(PT, iova, entry);
+	if (!(entry & NO_PTE) || caches_invalid)
+		cache_insert(PT, iova, entry);
 	return entry;
 }
 
@@ -205,12 +205,12 @@ u64 function_translates(u64 iova)
 	return pte;
 }
 
-void function_use(u64 iova)
+void function_access(u64 iova)
 {
 	function_translates(iova);
 }
 
-void function_use_all(void)
+void function_access_all(void)
 {
 	struct segments s = {};
 	unsigned int i, px;
@@ -223,7 +223,7 @@ void function_use_all(void)
 	oracle_host_segments(root, top, &s);
 	for (i = 0; i < s.nr; i++)
 		for (px = 0; px < 256; px++)
-			function_use(s.iova[i] + ((u64)px << 12));
+			function_access(s.iova[i] + ((u64)px << 12));
 	segments_free(&s);
 }
 
@@ -232,16 +232,16 @@ void function_frame_unpinned(unsigned int frame)
 	check_frame(frame);
 }
 
-/* Called when a table is freed: the function must not know it any more */
+/* Called when a table is freed: it must not be in the cache */
 void shim_table_freed(u64 phys)
 {
-	struct memory *m;
+	struct cached *m;
 	unsigned int b;
 	int top;
 
 	pthread_mutex_lock(&lock);
-	for (b = 0; remembered && b < BUCKETS; b++)
-		for (m = memory[b]; m; m = m->next)
+	for (b = 0; nr_cached && b < BUCKETS; b++)
+		for (m = cache[b]; m; m = m->next)
 			expect(m->level == PT || m->value != phys,
 			       "a host table for 0x%llx is freed, but the function knows it still: freed before the host refresh",
 			       m->iova);
@@ -250,7 +250,7 @@ void shim_table_freed(u64 phys)
 	pthread_mutex_unlock(&lock);
 }
 
-static bool forgets(const struct memory *m, u64 first, u64 last)
+static bool is_flushed(const struct cached *m, u64 first, u64 last)
 {
 	if (m->level == PT)
 		return m->iova >= first && m->iova <= last;
@@ -258,22 +258,22 @@ static bool forgets(const struct memory *m, u64 first, u64 last)
 	       min(span_last(m->level, m->iova), aperture_last) <= last;
 }
 
-static void forget_range(u64 first, u64 last)
+static void cache_flush_range(u64 first, u64 last)
 {
-	struct memory **mp;
+	struct cached **mp;
 	unsigned int b;
 	int level;
 	u64 iova;
 
-	/* Few pages: look for them and the segment by name */
+	/* Look up single pages and the segment in a small range */
 	if (last - first < 256 << 12 && first >> 20 == last >> 20) {
 		for (iova = first; iova <= last && iova >= first; iova += 4096)
 			for (level = PT; level <= ST; level++) {
-				mp = &memory[bucket_of(level,
+				mp = &cache[bucket_of(level,
 						       span_first(level, iova))];
 				while (*mp) {
-					if (forgets(*mp, first, last))
-						forget(mp);
+					if (is_flushed(*mp, first, last))
+						cache_remove(mp);
 					else
 						mp = &(*mp)->next;
 				}
@@ -281,9 +281,9 @@ static void forget_range(u64 first, u64 last)
 		return;
 	}
 	for (b = 0; b < BUCKETS; b++)
-		for (mp = &memory[b]; *mp;) {
-			if (forgets(*mp, first, last))
-				forget(mp);
+		for (mp = &cache[b]; *mp;) {
+			if (is_flushed(*mp, first, last))
+				cache_remove(mp);
 			else
 				mp = &(*mp)->next;
 		}
@@ -310,9 +310,9 @@ int function_refresh(u64 start, u64 size)
 	pthread_mutex_lock(&lock);
 	function_refresh_first = start;
 	function_refresh_last = last;
-	/* One that fails may have done a part; none is the worst case */
+	/* A host refresh that fails removes nothing, the worst case */
 	if (!rc)
-		forget_range(start, last);
+		cache_flush_range(start, last);
 	pthread_mutex_unlock(&lock);
 	return rc;
 }
@@ -327,10 +327,10 @@ bool function_has_table(void)
 	return has;
 }
 
-void function_lose_table(void)
+void function_detach_table(void)
 {
 	pthread_mutex_lock(&lock);
 	has_table = false;
-	forget_all();
+	cache_clear();
 	pthread_mutex_unlock(&lock);
 }

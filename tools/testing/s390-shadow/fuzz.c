@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libFuzzer's way in: an input is a program (program.c)
+ * libFuzzer entry point: an input is a program (program.c)
  *
- * A failure aborts, so that libFuzzer saves the input. Run with the saved file
- * for an argument to see it again.
+ * A failure aborts, so that libFuzzer saves the input. Run the fuzzer with the
+ * saved file as its argument to repeat the failure.
  */
 
 #include <stdarg.h>
@@ -33,12 +33,12 @@ void shim_bug(const char *file, int line, const char *text)
 	fail_at(file, line, "%s", text);
 }
 
-/* The name that libFuzzer wants is given by the build */
+/* The Makefile defines the name that libFuzzer calls */
 int FUZZ_ENTRY(const u8 *data, size_t size);
 
 int FUZZ_ENTRY(const u8 *data, size_t size)
 {
-	/* The same input, the same run */
+	/* Make runs repeatable */
 	rnd_seed(1);
 	program_run(data, size);
 	return 0;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The guest's memory, and the page source made of it
+ * Guest memory, and the guest operations on it
  *
- * Memory is slots of frames. A frame has contents if something was ever stored
- * to it; all others read as the doubleword that their slot is filled with. What
- * is counted is counted with relaxed atomics: this must not order what the
- * shadow fails to order.
+ * Memory consists of slots of frames. A frame has contents once something was
+ * stored to it; any other frame reads as the fill value of its slot. Counters are
+ * relaxed atomics, so that they don't hide a missing barrier of the shadow.
  */
 
 #include <linux/s390_iommu_shadow.h>
@@ -192,12 +191,9 @@ void guest_check_slot_free(unsigned int slot)
 		       "frame %u is pinned in a memory slot that is gone", i);
 }
 
-/* The page source */
+/* The guest operations */
 
-/*
- * Byte by byte, as a copy may be made: what the guest stores meanwhile may be
- * seen in a part. A fetch is not like that.
- */
+/* Load byte by byte: unlike a fetch, a read may return a torn entry */
 static bool load_bytes(u64 gaddr, u64 *entry)
 {
 	const struct guest_slot *slot = slot_of(gaddr);
@@ -304,7 +300,7 @@ static long op_pin(void *guest, const u64 *gaddr, unsigned int nr,
 	}
 	count(pinned, i);
 	count(guest_stats.frames_pinned, i);
-	/* Charged before it is pinned: exact if no one else is about */
+	/* Pages are charged before they are pinned; exact without other threads */
 	expect(guest_concurrent || look(pinned) <= look(charged),
 	       "pinned, but not charged: %llu > %llu", look(pinned),
 	       look(charged));

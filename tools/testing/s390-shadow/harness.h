@@ -2,16 +2,15 @@
 /*
  * Level-0 test of the shadow: its parts
  *
- *   guest.c	the guest's memory and the page source made of it
- *   fault.c	operations that fail, signals that are pending
- *   function.c	a PCI function that remembers every translation it ever saw
- *   oracle.c	what a guest's table means, one address at a time; knows nothing
- *		of the shadow's code
- *   engine.c	the one file that knows the shadow's insides
- *   check.c	judges each step by all of these
- *   world.c	a guest's tables: where they lie, how they are written
+ *   guest.c	guest memory, and the guest operations on it
+ *   fault.c	injected faults and signals
+ *   function.c	model of a PCI function that caches every translation
+ *   oracle.c	translates one address at a time, without the shadow's code
+ *   engine.c	calls the shadow's internal functions
+ *   check.c	checks each step
+ *   world.c	builds a guest's tables
  *   rnd.c		pseudo random numbers
- *   program.c	bytes become actions of a guest: random tests, and the fuzzer
+ *   program.c	turns bytes into actions: random tests and the fuzzer
  *   test-*.c	the tests
  */
 #ifndef _HARNESS_H
@@ -19,7 +18,7 @@
 
 #include "kernel-shim.h"
 
-/* main.c or fuzz.c: a failure ends the program and says how to repeat it */
+/* main.c or fuzz.c: end the program with a message how to repeat the failure */
 void __printf(3, 4) __noreturn fail_at(const char *file, int line,
 				       const char *fmt, ...);
 #define fail(fmt...)	fail_at(__FILE__, __LINE__, fmt)
@@ -29,7 +28,7 @@ void __printf(3, 4) __noreturn fail_at(const char *file, int line,
 			fail(fmt); \
 	} while (0)
 
-/* What the test is about, for messages */
+/* Set the context that messages print */
 void context(const char *what);
 
 /* rnd.c */
@@ -37,7 +36,7 @@ u64 rnd(void);
 unsigned int rnd_below(unsigned int n);
 void rnd_seed(u64 seed);
 
-/* Levels of a table, counted from the leaf */
+/* Levels of a table, counted from the page table up */
 enum { PT, ST, RT, RS, RF };
 
 /* guest.c */
@@ -60,7 +59,7 @@ struct guest_slot {
 
 #define MAX_SLOTS	8
 
-/* As many entries as a call may read, before it lets others have a say */
+/* Most entries that one call may read */
 #define MAX_CALL_ENTRIES	2000000
 
 extern struct guest_stats guest_stats;
@@ -68,13 +67,13 @@ extern __thread u64 guest_call_entries;
 extern struct guest_slot guest_slots[MAX_SLOTS];
 extern u64 guest_charge_limit;
 extern bool guest_pins_less;	/* a pin may take fewer frames than asked for */
-extern bool guest_concurrent;	/* sums are not exact while threads are about */
+extern bool guest_concurrent;	/* other threads run: sums are not exact */
 extern bool guest_ended;	/* the end operation was called */
 
 extern u64 guest_watched;	/* address of an entry whose reads are counted */
 extern unsigned int guest_watched_reads[2];	/* [1]: fetched as a whole */
-extern void (*guest_torn_hook)(void);	/* amid a read of its bytes */
-extern void (*guest_read_hook)(void);	/* when the watched one was read */
+extern void (*guest_torn_hook)(void);	/* between two bytes of a read */
+extern void (*guest_read_hook)(void);	/* after the watched entry was read */
 extern void (*guest_pin_hook)(void);	/* before a pin */
 
 extern const struct s390_shadow_guest_ops guest_ops;
@@ -112,38 +111,38 @@ enum fault {
 };
 
 extern const char *const fault_names[NR_FAULTS];
-extern u64 fault_table_limit;	/* pages of tables that can be had */
+extern u64 fault_table_limit;	/* number of pages for tables */
 extern __thread bool fault_no_alloc;	/* an allocation is a failure */
 
 void fault_reset(void);
 void fault_arm(enum fault fault, u64 nth, u64 count, int rc);
 bool fault_fired(void);
 bool fault_pending(void);
-int fault_hit(enum fault fault);	/* 0, or what the call shall return */
-void fault_random(unsigned int one_in);	/* any operation, now and then */
+int fault_hit(enum fault fault);	/* 0, or the error to return */
+void fault_random(unsigned int one_in);	/* let random operations fail */
 void fault_clear_signal(void);
 
 /* function.c */
 #define NO_PTE	0x400ULL	/* an invalid page table entry */
 
-void function_reset(u64 pba, u64 pal, bool remembers_invalid);
-void function_use(u64 iova);	/* one access: look up, remember */
-void function_use_all(void);	/* all that its table translates */
+void function_reset(u64 pba, u64 pal, bool caches_invalid);
+void function_access(u64 iova);	/* one access: translate and cache */
+void function_access_all(void);	/* access all translated addresses */
 u64 function_translates(u64 iova);
 void function_frame_unpinned(unsigned int frame);
 int function_refresh(u64 start, u64 size);
-void function_lose_table(void);
+void function_detach_table(void);
 bool function_has_table(void);
-extern u64 function_host_limit;	/* entries that the machine below can take */
+extern u64 function_host_limit;	/* mappings of the underlying hypervisor */
 extern u64 function_refreshes;
-extern void (*function_refresh_hook)(void);	/* before it forgets */
+extern void (*function_refresh_hook)(void);	/* before the cache is cleared */
 extern u64 function_refresh_first, function_refresh_last;
 
 /* oracle.c */
 enum oracle_kind {
 	ORACLE_MAPPED,
 	ORACLE_UNMAPPED,	/* the page table entry is invalid */
-	ORACLE_NO_SEGMENT,	/* an entry above is */
+	ORACLE_NO_SEGMENT,	/* an entry above the page table is invalid */
 	ORACLE_MALFORMED,
 	ORACLE_NO_MEMORY,	/* an entry lies outside guest memory */
 };
@@ -152,7 +151,7 @@ struct oracle_answer {
 	enum oracle_kind kind;
 	u64 gaddr;
 	bool prot;
-	int level;	/* of the last entry looked at */
+	int level;	/* of the last entry that was decoded */
 };
 
 struct oracle_answer oracle_translate(u64 iota, u64 iova);
@@ -178,16 +177,16 @@ u32 engine_designations(void);
 bool engine_try_create(int host_top);	/* of the world */
 void engine_create(int host_top);
 bool engine_alive(void);
-bool engine_contended(void);	/* someone waits for refreshes to end */
+bool engine_contended(void);	/* a task waits for refreshes to end */
 int engine_refresh_once(struct engine_walk *walk);
 int engine_refresh(u64 first, u64 last, bool resume);
 struct engine_walk *engine_walk_start(u64 first, u64 last);
 void engine_walk_end(struct engine_walk *walk);
 void engine_unmap_gpa_range(u64 gaddr, u64 last);
 void engine_teardown(void);
-void engine_teardown_now(void);	/* and keep it, for other threads */
+void engine_teardown_now(void);	/* keep the object for other threads */
 u64 engine_root(int *top);
-u64 engine_pinned(void);	/* as the statistics have it */
+u64 engine_pinned(void);	/* from the statistics */
 void engine_stats(struct s390_shadow_stats *stats);
 u64 engine_tables(void);
 u64 engine_failed_batches(void);
@@ -198,7 +197,7 @@ void engine_each_failed(void (*fn)(u64 pte));
 void check_invariants(void);
 void check_nothing_left(void);
 int check_refresh(u64 first, u64 last, bool resume);
-int check_refresh_settled(u64 first, u64 last, int may_fail);
+int check_refresh_no_fault(u64 first, u64 last, int may_fail);
 int check_prediction(u64 first, u64 last);
 u64 check_host_entries(void);
 extern u64 check_refreshes, check_pages;
@@ -226,20 +225,20 @@ extern struct world world;
 #define WORLD_HOLE	0x20000000ULL	/* no memory */
 
 void world_init(int top, bool refresh_new);
-void world_create(void);		/* and a shadow of it */
-void world_end(void);			/* gives back everything, or fails */
+void world_create(void);		/* create the shadow */
+void world_end(void);			/* tear down, check for leaks */
 u64 world_table(int level, unsigned int nr);
 u64 world_reach(int top);
 unsigned int world_index(int level, u64 iova);
-u64 world_entry(int level, u64 origin);	/* that leads to a table below */
+u64 world_entry(int level, u64 origin);	/* that points to a lower table */
 u64 world_pte(u64 gaddr, bool prot);
-void world_link(u64 iova, unsigned int pt);	/* a path of tables to it */
+void world_link(u64 iova, unsigned int pt);	/* link tables down to it */
 void world_map(u64 iova, unsigned int pt, u64 gaddr, bool prot);
 void world_unmap(u64 iova, unsigned int pt);
 u64 world_pte_gaddr(u64 iova, unsigned int pt);
 int world_refresh(u64 first, u64 last);
 int world_refresh_all(void);
-bool world_next_top(int *top);		/* all that the shadow can do */
+bool world_next_top(int *top);		/* the next supported level */
 
 /* program.c */
 void program_run(const u8 *data, size_t size);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the shadow's source files need of the kernel, for a program */
+/* User-space shim of the kernel API that the shadow's source files use */
 
 #include <sched.h>
 #include <sys/mman.h>
@@ -25,7 +25,7 @@
 #define ARENA_PAGES		(1U << 18)
 #define ARENA_PHYS		0x10000000000ULL
 
-/* What was freed is not used again before as many others were freed */
+/* Reuse a freed object only after this many others were freed */
 #define QUARANTINE		64
 
 struct kmem_cache {
@@ -36,7 +36,7 @@ struct kmem_cache {
 struct page shim_frames[SHIM_FRAMES];
 
 static struct page arena_pages[ARENA_PAGES];
-static u8 arena_used[ARENA_PAGES];	/* pages of the object that begins here */
+static u8 arena_used[ARENA_PAGES];	/* number of pages of the object that begins here */
 static char *arena;
 static unsigned int arena_next;
 static long live[NR_SHIM_ALLOCS];
@@ -82,7 +82,7 @@ void mutex_init(struct mutex *mutex)
 void mutex_lock(struct mutex *mutex)
 {
 	shim_might_sleep();
-	/* A deadlock of one thread with itself is EDEADLK */
+	/* A recursive lock returns EDEADLK */
 	WARN_ON(pthread_mutex_lock(&mutex->lock));
 	__atomic_store_n(&mutex->locked, 1, __ATOMIC_SEQ_CST);
 	locks_held++;
@@ -121,7 +121,7 @@ void init_rwsem(struct rw_semaphore *sem)
 {
 	pthread_rwlockattr_t attr;
 
-	/* As in the kernel, a writer that waits keeps new readers out */
+	/* As in the kernel, a waiting writer blocks new readers */
 	pthread_rwlockattr_init(&attr);
 	pthread_rwlockattr_setkind_np(&attr,
 				      PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -371,7 +371,7 @@ struct kmem_cache *kmem_cache_create(const char *name, unsigned int size,
 {
 	struct kmem_cache *cache = malloc(sizeof(*cache));
 
-	/* An object has its pages for itself: all are aligned to their size */
+	/* Each object has pages of its own, aligned to its size */
 	WARN_ON(!name || align > size || flags || ctor ||
 		size > 4 * PAGE_SIZE);
 	cache->pages = (size + PAGE_SIZE - 1) / PAGE_SIZE;
@@ -409,7 +409,7 @@ void *kmalloc(size_t size, gfp_t gfp)
 	if (!may_alloc(SHIM_KMALLOC, gfp))
 		return NULL;
 	count(SHIM_KMALLOC, 1);
-	/* As aligned as the kernel's is, for what asks for that */
+	/* Align to 64 bytes like the kernel, for struct s390_shadow_bucket */
 	if (posix_memalign(&p, 64, size))
 		abort();
 	memset(p, gfp & __GFP_ZERO ? 0 : 0x5a, size);

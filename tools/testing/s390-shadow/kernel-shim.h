@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the shadow's source files need of the kernel, for a program
+ * User-space shim of the kernel API that the shadow's source files use
  *
- * The Makefile makes each <linux/...> header that those files ask for a file
- * that includes this one. Memory for tables comes from an arena that has
- * physical addresses of its own, so that a mix-up of physical and virtual
- * addresses does not go unnoticed; what was freed is poisoned.
+ * For each <linux/...> header that those files include, the Makefile generates a
+ * file that includes this one. Tables come from an arena whose physical addresses
+ * differ from its virtual ones, so that a mix-up crashes. Freed memory is poisoned.
  */
 #ifndef _KERNEL_SHIM_H
 #define _KERNEL_SHIM_H
@@ -79,10 +78,10 @@ typedef u64 dma_addr_t;
 #define PAGE_ALIGNED(x)		(((unsigned long)(x) & ~PAGE_MASK) == 0)
 #define IS_ALIGNED(x, a)	(((x) & ((typeof(x))(a) - 1)) == 0)
 
-/* A failure is the end of the program; see fail() in harness.h */
+/* Ends the program; see fail() in harness.h */
 void __noreturn shim_bug(const char *file, int line, const char *what);
 
-/* No warning of the engine is expected, whatever the guest does */
+/* A warning of the engine is a failure, whatever the guest does */
 #define WARN_ON(cond) \
 	({ bool __c = !!(cond); \
 	   if (__c) \
@@ -94,8 +93,7 @@ void __noreturn shim_bug(const char *file, int line, const char *what);
 
 /*
  * Memory order. x86-64 and s390 both order loads with loads and stores with
- * stores; telling the compiler (and ThreadSanitizer) acquire and release says
- * no more than that.
+ * stores. Acquire and release tell this to the compiler and to ThreadSanitizer.
  */
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), v, __ATOMIC_RELEASE)
@@ -225,7 +223,7 @@ static inline void list_del_init(struct list_head *n)
 	INIT_LIST_HEAD(n);
 }
 
-/* A second list_del() must not go unnoticed */
+/* Poison the links, so that a second list_del() crashes */
 static inline void list_del(struct list_head *n)
 {
 	n->prev->next = n->next;
@@ -294,7 +292,7 @@ void shim_resched(void);
 #define cond_resched()		shim_resched()
 #define cpu_relax()		do { } while (0)
 
-/* Locks. A thread that holds one when it comes back from the engine failed. */
+/* Locks. A thread must not hold one when the engine returns. */
 struct mutex {
 	pthread_mutex_t lock;
 	int locked;
@@ -426,12 +424,12 @@ void kfree(const void *p);
 #define kmalloc_array(n, size, gfp)	kmalloc((size_t)(n) * (size), gfp)
 #define kcalloc(n, size, gfp)		kzalloc((size_t)(n) * (size), gfp)
 
-/* Pages that stand for frames of the guest: no memory of ours behind them */
+/* Pages that stand for guest frames; there is no memory behind them */
 #define SHIM_FRAMES		65536
 #define SHIM_FRAME_PHYS		0x20000000000ULL
 extern struct page shim_frames[SHIM_FRAMES];
 
-/* What the harness asks */
+/* For the harness */
 enum shim_alloc {
 	SHIM_KMALLOC,
 	SHIM_PAGE,

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs the tests, one process each, and prints for each a line
+ * Run each test in a process of its own, and print a line for each
  *	pass|fail <TAB> name <TAB> reason
  *
- * SEED= and ROUNDS= in the environment: where the pseudo random numbers begin,
- * and how much of the random tests is done. The arguments name tests to be run,
- * by a part of their names; "-l" lists them, "-x" first of all stops at the first
- * failure.
+ * Environment: SEED= seeds the pseudo random numbers, ROUNDS= sets the number of
+ * rounds of the random tests. Each argument is a part of the names of tests to
+ * run. "-l" lists the tests. "-x" as the first argument stops at the first failure.
  */
 
 #include <stdarg.h>
@@ -46,7 +45,7 @@ void fail_at(const char *file, int line, const char *fmt, ...)
 	fprintf(stderr, "%s\n", all);
 	if (reason_fd >= 0 && write(reason_fd, all, strlen(all)) < 0)
 		perror("write");
-	/* A core would say less than the message */
+	/* Don't dump core */
 	_exit(1);
 }
 
@@ -65,7 +64,7 @@ static bool wanted(const char *name, int argc, char **argv)
 	return argc == 1;
 }
 
-/* In a process of its own, so that one that dies does not take others along */
+/* Run a test in a process of its own, so that a crash ends only this test */
 static bool run(const struct test *test)
 {
 	struct timespec t0, t1;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What an I/O translation table means, one address at a time
+ * Translate one I/O address at a time with a guest's or the host's table
  *
- * Slow and, it is hoped, obviously right. Shares nothing with the shadow: the
- * numbers are those of arch/s390/include/asm/pci_dma.h and of QEMU's
- * hw/s390x/s390-pci-bus.c (table_translate()), written down once more.
+ * Slow and simple. Shares no code with the shadow: the constants are copied from
+ * arch/s390/include/asm/pci_dma.h and from QEMU's hw/s390x/s390-pci-bus.c
+ * (table_translate()).
  */
 
 #include "harness.h"
@@ -17,7 +17,7 @@
 #define LENGTH			0x3ULL
 #define OFFSET			0xc0ULL
 
-/* Address bits below an entry's, by level */
+/* By level, number of address bits that an entry does not translate */
 static const unsigned int shifts[] = { 12, 20, 31, 42, 53 };
 
 static u64 entry_number(int level, u64 iova)
@@ -31,14 +31,14 @@ static int anchor_level(u64 iota)
 }
 
 /*
- * The answer of one entry. *origin is set to what it leads to.
- * ORACLE_MAPPED stands for "leads on" above the page table.
+ * Decode one entry, set *origin to the table or frame that it points to. Above
+ * the page table ORACLE_MAPPED means that there is a table.
  */
-static enum oracle_kind judge(int level, u64 entry, u64 *origin, bool *prot,
-			      bool *frame)
+static enum oracle_kind decode_entry(int level, u64 entry, u64 *origin, bool *prot,
+				     bool *frame)
 {
 	*frame = level == PT;
-	/* QEMU: zero is an error, as is an origin of zero */
+	/* QEMU refuses a zero entry and a zero origin */
 	if (!entry)
 		return ORACLE_MALFORMED;
 	if (level == PT) {
@@ -80,7 +80,7 @@ struct oracle_answer oracle_translate(u64 iota, u64 iova)
 			a.kind = ORACLE_NO_MEMORY;
 			return a;
 		}
-		a.kind = judge(level, entry, &origin, &a.prot, &frame);
+		a.kind = decode_entry(level, entry, &origin, &a.prot, &frame);
 		if (a.kind != ORACLE_MAPPED)
 			return a;
 		if (frame) {
@@ -91,10 +91,7 @@ struct oracle_answer oracle_translate(u64 iota, u64 iova)
 	}
 }
 
-/*
- * The host's entry, as the function would find it. The host's table is ours:
- * it must be right in every entry that is looked at.
- */
+/* Find the host's page table entry; all entries above it must be well-formed */
 u64 oracle_host(u64 root, int top, u64 iova)
 {
 	u64 origin = root, entry;
@@ -108,7 +105,7 @@ u64 oracle_host(u64 root, int top, u64 iova)
 		entry = __atomic_load_n(shim_phys_ptr(origin) +
 					entry_number(level, iova),
 					__ATOMIC_SEQ_CST);
-		switch (judge(level, entry, &origin, &prot, &frame)) {
+		switch (decode_entry(level, entry, &origin, &prot, &frame)) {
 		case ORACLE_UNMAPPED:
 		case ORACLE_NO_SEGMENT:
 			return NO_PTE;
@@ -141,7 +138,7 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* In order, each once */
+/* Sort and remove duplicates */
 void segments_sort(struct segments *s)
 {
 	unsigned int i, n = 0;
@@ -161,7 +158,7 @@ void segments_free(struct segments *s)
 	memset(s, 0, sizeof(*s));
 }
 
-/* Ranges that a table's entries say something about, invalid entries apart */
+/* Add the segments of all entries that are not invalid */
 static void guest_segments(int level, u64 origin, u64 base, u64 first, u64 last,
 			   struct segments *s)
 {
@@ -173,14 +170,14 @@ static void guest_segments(int level, u64 origin, u64 base, u64 first, u64 last,
 		iova = base + i * span;
 		if (iova > last || iova + (span - 1) < first)
 			continue;
-		/* Too much to be looked at one by one; the rest is sampled */
+		/* Too many to check each; sample the rest */
 		if (s->nr > 20000)
 			return;
 		if (!guest_load(origin + 8 * i, &entry)) {
 			segments_add(s, max(iova, first));
 			continue;
 		}
-		switch (judge(level, entry, &next, &prot, &frame)) {
+		switch (decode_entry(level, entry, &next, &prot, &frame)) {
 		case ORACLE_NO_SEGMENT:
 			break;
 		case ORACLE_MAPPED:

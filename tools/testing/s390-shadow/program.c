@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Bytes become actions of a guest, and of what happens around it
+ * Turn bytes into actions of a guest and of its environment
  *
- * The first two bytes choose the formats, the aperture and the kind of function,
- * the others are actions with their operands. Whatever the bytes are, they mean
- * something; what a byte chooses from is small, so that actions meet.
+ * The first two bytes choose the formats, the aperture and the kind of function.
+ * The others are actions with their operands. Any bytes are a valid program. Each
+ * byte chooses from a small set, so that actions often hit the same entries.
  *
- * This is what the fuzzer runs, and what the random tests run on random bytes.
+ * The fuzzer runs such programs, and the random tests run them on random bytes.
  */
 
 #include "harness.h"
@@ -34,7 +34,7 @@ static u64 word(struct input *in)
 	return v;
 }
 
-/* Indexes: both ends, neighbours of the middle, or any */
+/* Pick an index: an end, near the middle, or any */
 static unsigned int pick_index(struct input *in, int level)
 {
 	unsigned int max = level == PT ? 255 : 2047;
@@ -77,7 +77,7 @@ static u64 pick_frame(struct input *in)
 		return WORLD_RO + (c % WORLD_RO_NR) * 4096ULL;
 	case 1:
 		return WORLD_HIGH + c * 4096ULL;
-	case 2:		/* across the end of a slot */
+	case 2:		/* near the end of a slot */
 		return WORLD_DATA + (WORLD_DATA_NR - 4 + c % 8) * 4096ULL;
 	case 3:
 		return WORLD_HOLE + c * 4096ULL;
@@ -87,12 +87,12 @@ static u64 pick_frame(struct input *in)
 		return 0;
 	case 6:
 		return word(in) & ~0xfffULL;
-	default:	/* runs, so that neighbours are often next to each other */
+	default:	/* consecutive frames */
 		return WORLD_DATA + ((b >> 4) * 32 + c) * 4096ULL;
 	}
 }
 
-/* An entry of a table of @level, of any kind */
+/* Pick an entry of any kind for a table of @level */
 static u64 pick_entry(struct input *in, int level)
 {
 	u8 b = byte(in);
@@ -114,7 +114,7 @@ static u64 pick_entry(struct input *in, int level)
 		return 0;
 	case 4:
 		return level == PT ? NO_PTE : 0x20;
-	case 5:		/* bits that say something, or should not be there */
+	case 5:		/* defined and reserved bits */
 		return e ^ 1ULL << (byte(in) % 12);
 	case 6:
 		return word(in);
@@ -164,7 +164,7 @@ static void act_refresh(struct input *in)
 		first = max(pick_iova(in) & ~0xfffffULL, world.pba);
 		last = min(first | 0xfffff, world.pal);
 		break;
-	case 4:		/* all from or up to a page */
+	case 4:		/* from a page to the end, or from the start to it */
 		first = pick_iova(in);
 		break;
 	case 5:
@@ -180,11 +180,11 @@ static void act_refresh(struct input *in)
 			last = swap | 0xfff;
 		}
 	}
-	/* Nothing stands in the way: then the oracle knows what comes of it */
+	/* Without faults and limits the oracle knows the result */
 	if (!fault_pending() && function_host_limit == U64_MAX &&
 	    guest_charge_limit == U64_MAX && fault_table_limit == U64_MAX &&
 	    engine_alive()) {
-		check_refresh_settled(first, last, 0);
+		check_refresh_no_fault(first, last, 0);
 		return;
 	}
 	rc = check_refresh(first, last, b & 0x40);
@@ -230,7 +230,7 @@ static void act_limit(struct input *in)
 	}
 }
 
-/* A memory slot goes, or comes back */
+/* Remove a memory slot, or add it again */
 static void act_slot(struct input *in)
 {
 	unsigned int slot = 1 + byte(in) % 3;
@@ -241,7 +241,7 @@ static void act_slot(struct input *in)
 	guest_slot_present(slot, !s->present);
 	if (s->present)
 		return;
-	function_use_all();
+	function_access_all();
 	engine_unmap_gpa_range(s->gaddr, s->gaddr + s->nr * 4096ULL - 1);
 	guest_check_slot_free(slot);
 	check_invariants();
@@ -253,7 +253,7 @@ static void choose_world(struct input *in)
 	int top = ST, i;
 	u64 reach;
 
-	/* Region third, second, first, segment table; or what there is */
+	/* Region third, second, first or segment table, if supported */
 	for (i = 0; i <= (b & 3); i++)
 		if (!world_next_top(&top)) {
 			top = PT;
@@ -266,13 +266,13 @@ static void choose_world(struct input *in)
 		world.host_top = RT;
 	reach = world_reach(top);
 	switch (b >> 4 & 3) {
-	case 0:		/* as Linux has it */
+	case 0:		/* as in Linux */
 		if (top > ST) {
 			world.pba = 0x100000000ULL;
 			world.pal = 0x2ffffffffULL;
 		}
 		break;
-	case 1:		/* ends that are not those of segments and regions */
+	case 1:		/* ends within segments and regions */
 		world.pba = 0x7ff000;
 		world.pal = min(reach, 0x80200fffULL);
 		break;
@@ -288,8 +288,8 @@ static void choose_world(struct input *in)
 		world_link(world.pba, 0);
 }
 
-/* All is well again */
-static void settle(void)
+/* Remove all faults and limits */
+static void clear_faults(void)
 {
 	fault_arm(FAULT_NONE, 0, 0, 0);
 	fault_clear_signal();
@@ -333,10 +333,10 @@ void program_run(const u8 *data, size_t size)
 		case 10:
 			act_slot(&in);
 			break;
-		case 11:	/* end, and begin anew with the same tables */
+		case 11:	/* tear down, then create a shadow of the same tables */
 			if (b >> 4 != 15)
 				goto refresh;
-			settle();
+			clear_faults();
 			world_end();
 			world_create();
 			break;
@@ -345,8 +345,8 @@ refresh:
 			act_refresh(&in);
 		}
 	}
-	settle();
+	clear_faults();
 	if (engine_alive())
-		check_refresh_settled(world.pba, world.pal, 0);
+		check_refresh_no_fault(world.pba, world.pal, 0);
 	world_end();
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Cost follows what is mapped, and what has changed */
+/* Cost is proportional to the number of mapped tables and changed entries */
 
 #include "harness.h"
 
-/* A populated world: @nr segments, all in tables of their own if possible */
+/* Spread segments over as many tables as possible */
 static u64 spread_iova(unsigned int i)
 {
 	u64 span = 1ULL << (world.top == ST ? 20 : 20 + 11 * (world.top - ST));
@@ -21,7 +21,7 @@ static void refresh_counted(u64 first, u64 last)
 		entries = guest_stats.entries;
 		calls = guest_stats.frames_pinned;
 		rc = engine_refresh_once(walk);
-		/* A call is bounded, so that locks can be dropped in between */
+		/* Each call does a limited amount of work */
 		expect(guest_stats.entries - entries <= 300000,
 		       "one call reads %llu entries",
 		       guest_stats.entries - entries);
@@ -33,7 +33,7 @@ static void refresh_counted(u64 first, u64 last)
 	engine_walk_end(walk);
 }
 
-/* What is not there costs nothing, however large the aperture is */
+/* Empty parts of a large aperture cost nothing */
 static void sparse(void)
 {
 	unsigned int nr, i;
@@ -54,11 +54,11 @@ static void sparse(void)
 			expect(guest_stats.frames_pinned == nr, "pinned");
 			world_refresh_all();
 
-			/* Again: each table below the top is walked once */
+			/* The second refresh walks each table below the top once */
 			memset(&guest_stats, 0, sizeof(guest_stats));
 			function_refreshes = 0;
 			refresh_counted(world.pba, world.pal);
-			/* ... a part of those of one level is shared */
+			/* Some tables of a level are shared */
 			tables = 1 + (u64)nr * nr * (top - ST) * 2;
 			expect(guest_stats.entries <= tables * 2048 +
 			       nr * nr * 300ULL + 2048,
@@ -109,9 +109,9 @@ static void both_ends(void)
 		       "nothing changed, but %llu pins and %llu host refreshes",
 		       guest_stats.pin_calls, function_refreshes);
 		/*
-		 * The topmost table and one of each level below at either end,
-		 * each read in two parts at most; and the entries that lead to
-		 * the two segments, once to find and once to refresh them.
+		 * Read the topmost table and one table of each lower level at
+		 * either end, each in at most two parts. Fetch the entries on
+		 * the path to each segment twice: to find it and to sync it.
 		 */
 		most = (2 * top - 1) * 2 + 2 * 2 * top + 2 * 2;
 		expect(guest_stats.reads <= most,
@@ -124,7 +124,7 @@ static void both_ends(void)
 	}
 }
 
-/* Walk 8192 segments with empty page tables: what one call does is bounded */
+/* Walk 8192 segments with empty page tables in calls of limited work */
 static void long_walk(void)
 {
 	struct engine_walk *walk;
@@ -153,7 +153,7 @@ static void long_walk(void)
 	world_end();
 }
 
-/* Each empty table costs as much as its entries */
+/* An empty table costs one read of its entries */
 static void empty_tables(void)
 {
 	u64 before, empty, one;
@@ -171,13 +171,13 @@ static void empty_tables(void)
 	before = guest_stats.entries;
 	refresh_counted(world.pba, world.pal);
 	one = guest_stats.entries - before;
-	/* It, and the rest of the region table once more */
+	/* The table, and the rest of the region table again */
 	expect(one <= empty + 2048 + 1048 + 600,
 	       "an empty segment table costs %llu entries more", one - empty);
 	world_end();
 }
 
-/* N changed entries are N pins, and one host refresh */
+/* N changed entries cost N pins and one host refresh */
 static void changes(void)
 {
 	static const unsigned int counts[] = { 1, 2, 31, 100, 256 };
@@ -195,7 +195,7 @@ static void changes(void)
 			world_refresh_all();
 			for (i = 0; i < ARRAY_SIZE(counts); i++) {
 				n = counts[i];
-				function_use(iova);
+				function_access(iova);
 				memset(&guest_stats, 0, sizeof(guest_stats));
 				function_refreshes = 0;
 				for (k = 0; k < n; k++)
@@ -211,7 +211,7 @@ static void changes(void)
 				expect(function_refreshes == refresh_new,
 				       "%u new entries, %llu host refreshes", n,
 				       function_refreshes);
-				/* Others in their places */
+				/* Replace all */
 				memset(&guest_stats, 0, sizeof(guest_stats));
 				function_refreshes = 0;
 				for (k = 0; k < n; k++)
@@ -225,7 +225,7 @@ static void changes(void)
 				expect(function_refreshes == 1,
 				       "%u changed entries, %llu host refreshes",
 				       n, function_refreshes);
-				/* and away */
+				/* Unmap all */
 				memset(&guest_stats, 0, sizeof(guest_stats));
 				function_refreshes = 0;
 				for (k = 0; k < n; k++)
@@ -243,7 +243,7 @@ static void changes(void)
 	}
 }
 
-/* A host refresh is no wider than what has changed */
+/* A host refresh covers only the changed range */
 static void refresh_width(void)
 {
 	u64 iova = 0x40300000;
@@ -271,7 +271,7 @@ static void refresh_width(void)
 	world_end();
 }
 
-/* Pages next to each other in the guest are pinned together */
+/* Consecutive guest pages are pinned in one call */
 static void runs(void)
 {
 	u64 iova = 0x40300000;

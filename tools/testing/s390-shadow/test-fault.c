@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The nth operation of each kind fails, for every n (if there are hundreds of
- * operations of the kind, not for all of the later ones); the nth look for a signal
- * finds one; memory slots go away; the end may come at any time
+ * Let the nth operation of each kind fail, for every n up to 40, then for some.
+ * Let the nth check for a signal find one. Unmap memory slots. Tear down at any
+ * time.
  */
 
 #include <linux/s390_iommu_shadow.h>
@@ -28,7 +28,7 @@ static void setup(int top, bool refresh_new)
 	expect(!world_refresh_all(), "at first");
 }
 
-/* Some go, some come, some change, one segment goes and one comes */
+/* Map, unmap and replace some pages; unmap one segment and map another */
 static void change(void)
 {
 	unsigned int i;
@@ -41,7 +41,7 @@ static void change(void)
 			  WORLD_DATA + 0x100000 + i * 4096, i > 25);
 	guest_store(world_table(ST, 0) + 8 * world_index(ST, IOVA + 0x100000),
 		    0x20);
-	/* In a region of its own, if there are any */
+	/* Use another region, if there are any */
 	iova = world.top == ST ? IOVA - 0x300000 : IOVA + 0x80000000ULL;
 	world_link(iova, 2);
 	for (i = 0; i < 10; i++)
@@ -79,7 +79,7 @@ static void nth(enum fault fault, int rc_fault, unsigned int count)
 
 	while (world_next_top(&top)) {
 		for (then = 0; then < NR_THENS; then++) {
-			/* Many of the many are alike */
+			/* Skip some of the later ones, which are alike */
 			for (n = 1;; n += 1 + n / 40) {
 				refresh_new = n & 1;
 				snprintf(text, sizeof(text),
@@ -99,7 +99,7 @@ static void nth(enum fault fault, int rc_fault, unsigned int count)
 					world_end();
 					break;
 				}
-				/* An error is not made up, and none is lost */
+				/* The injected error is returned, and no other */
 				expect(!rc || rc == rc_fault ||
 				       (fault == FAULT_REFRESH && rc == -ENOMEM),
 				       "returned %d", rc);
@@ -167,7 +167,7 @@ static void create(void)
 	}
 }
 
-/* A signal at every opportunity: what was done is not lost */
+/* Interrupt a refresh at every check: it resumes where it stopped */
 static void signals(void)
 {
 	unsigned int i, nr = 0;
@@ -187,7 +187,7 @@ static void signals(void)
 		walk = engine_walk_start(world.pba, world.pal);
 		nr = 0;
 		for (;;) {
-			/* Handled at once, and here again at the next look */
+			/* Handle it, and raise another at the next check */
 			fault_clear_signal();
 			fault_arm(FAULT_SIGNAL, 1 + nr % 3, 1, -EINTR);
 			rc = engine_refresh_once(walk);
@@ -201,7 +201,7 @@ static void signals(void)
 		engine_walk_end(walk);
 		fault_reset();
 		expect(nr > 1, "interrupted only %u times", nr);
-		/* It is done: this one has nothing to do */
+		/* Another refresh has nothing to do */
 		guest_stats.pin_calls = 0;
 		expect(!world_refresh_all(), "after the interruptions");
 		expect(!guest_stats.pin_calls, "something was lost");
@@ -209,8 +209,8 @@ static void signals(void)
 	}
 }
 
-/* Memory slots go while their frames are mapped, and come back */
-static void withdraw(void)
+/* Unmap memory slots whose frames are mapped, then add them again */
+static void unmap_slots(void)
 {
 	static const enum fault faults[] = { FAULT_NONE, FAULT_REFRESH };
 	unsigned int f, n, slot;
@@ -231,7 +231,7 @@ static void withdraw(void)
 				world_map(IOVA + 0x2000, 0, WORLD_HIGH, false);
 				rc = world_refresh_all();
 				expect(!rc, "before: %d", rc);
-				/* Some wait in limbo, too */
+				/* Queue a failed batch with some of the frames */
 				if (n > 2) {
 					fault_arm(FAULT_REFRESH, 1, 9, -EIO);
 					world_unmap(IOVA, 0);
@@ -241,7 +241,7 @@ static void withdraw(void)
 				refreshes = function_refreshes;
 				if (n <= 2)
 					engine_unmap_gpa_range(WORLD_HOLE,
-							WORLD_HOLE + 0xfffff);
+							       WORLD_HOLE + 0xfffff);
 				expect(guest_pinned() == pinned &&
 				       function_refreshes == refreshes,
 				       "nothing was there, and something was done");
@@ -249,7 +249,7 @@ static void withdraw(void)
 				fault_arm(faults[f], 1, n == 1 ? 1 : 100,
 					  n & 1 ? -EIO : -ENOMEM);
 				guest_slot_present(slot, false);
-				function_use_all();
+				function_access_all();
 				engine_unmap_gpa_range(s->gaddr, s->gaddr +
 						s->nr * 4096ULL - 1);
 				fault_arm(FAULT_NONE, 0, 0, 0);
@@ -279,10 +279,10 @@ static void withdraw(void)
 }
 
 /*
- * More goes than a batch holds, while few pages await a host refresh that
- * failed; the nth host refresh fails, the next succeeds
+ * Unmap more pages than a batch holds, while a failed batch has few pages. The
+ * nth host refresh fails, the next succeeds.
  */
-static void withdraw_many(void)
+static void unmap_many(void)
 {
 	static const int rcs[] = { -EIO, -ENOMEM };
 	unsigned int i, k, n, few, count;
@@ -293,12 +293,12 @@ static void withdraw_many(void)
 			few = k & 1 ? 100 : 0;
 			rc = rcs[k >> 1 & 1];
 			n = 1 + k / 4;
-			/* The second attempt goes to the whole aperture */
+			/* After -ENOMEM the whole aperture is refreshed: fail that, too */
 			count = rc == -ENOMEM ? 2 : 1;
 			world_init(top, false);
 			for (i = 0; i < 5; i++)
 				world_link(IOVA - 0x200000 + i * 0x100000, i);
-			/* Some of each, to fit in with what waits already */
+			/* Map pages of both slots, so that batches can be merged */
 			for (i = 0; i < 4 * 256; i++)
 				if (i % 5 < 3)
 					world_map(IOVA - 0x200000 + i * 4096,
@@ -314,17 +314,17 @@ static void withdraw_many(void)
 			fault_arm(FAULT_REFRESH, 1, 2, -EIO);
 			if (few)
 				expect(check_refresh(world.pba, world.pal,
-						     false) == -EIO, "limbo");
+						     false) == -EIO, "failed batch");
 			fault_arm(FAULT_REFRESH, n, count, rc);
 			guest_slot_present(1, false);
-			function_use_all();
+			function_access_all();
 			engine_unmap_gpa_range(WORLD_DATA, WORLD_DATA +
 					WORLD_DATA_NR * 4096ULL - 1);
 			fault_arm(FAULT_NONE, 0, 0, 0);
 			guest_check_slot_free(1);
 			check_invariants();
 			guest_slot_present(1, true);
-			/* The last one may be for what waited before */
+			/* The last host refresh may be the retry for the failed batch */
 			expect(engine_alive() || few,
 			       "the function lost its table for nothing");
 			if (engine_alive())
@@ -363,7 +363,7 @@ static void out_of_resources(void)
 	world_end();
 }
 
-/* Bring about each kind of result once, and look at the counters */
+/* Cause each result once and check the counters */
 static void results(void)
 {
 	u64 next = IOVA + 0x1000, last = next + 0xfff;
@@ -407,7 +407,7 @@ const struct test fault_tests[] = {
 	{ "fault/interrupted", signals },
 	{ "fault/out-of-resources", out_of_resources },
 	{ "fault/results", results },
-	{ "fault/withdraw", withdraw },
-	{ "fault/withdraw-many", withdraw_many },
+	{ "fault/unmap-slots", unmap_slots },
+	{ "fault/unmap-many", unmap_many },
 	{}
 };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Tables as the guest should not write them, and at the edges of the format */
+/* Malformed tables, and limits of the format */
 
 #include "harness.h"
 
 static const unsigned int shifts[] = { 12, 20, 31, 42, 53 };
 
-/* What the configuration check must say */
+/* Check s390_shadow_config_check() */
 static void config(void)
 {
 	int dt;
@@ -18,7 +18,7 @@ static void config(void)
 
 		expect(!can || dt < 4, "designation type %d can't be supported",
 		       dt);
-		/* Even if its length is no number of 64 bits */
+		/* Even if its length, 2^64, does not fit in u64 */
 		expect(engine_config_check(iota, 0, reach) ==
 		       (can ? 0 : -EOPNOTSUPP), "type %d, whole reach", dt);
 		expect(!can || !engine_config_check(iota, 0x1000, reach),
@@ -42,7 +42,7 @@ static void config(void)
 	}
 }
 
-/* First and last entries of each level, and neighbours across them */
+/* Map first and last entries of each level, and their neighbours */
 static void edges_of(int top, u64 pba, u64 pal)
 {
 	u64 at[64], page;
@@ -73,14 +73,14 @@ static void edges_of(int top, u64 pba, u64 pal)
 		world_map(at[i], pt, WORLD_DATA + i * 0x1000, i & 1);
 	}
 	world_create();
-	/* One by one, so that a neighbour would be noticed */
+	/* One by one, so that a wrong neighbour is found */
 	for (i = 0; i < n; i++)
 		world_refresh(at[i], at[i] | 0xfff);
 	expect(!world_refresh_all(), "edges");
 	for (i = 0; i < n; i++)
 		expect(!(function_translates(at[i]) & NO_PTE),
 		       "0x%llx is not mapped", at[i]);
-	/* and away with them, from just before to just behind */
+	/* Unmap them, with ranges that begin before and end after the page */
 	for (i = 0; i < n; i++) {
 		for (page = 0; page < WORLD_PTS; page++)
 			world_unmap(at[i], page);
@@ -113,8 +113,8 @@ static void edges(void)
 }
 
 /*
- * All that a table reaches, up to the last byte: each way through the aperture
- * must come to an end there, in particular at that of all addresses
+ * Map up to the last address that a table translates. Each loop over the aperture
+ * must end there, even at 2^64 - 1.
  */
 static void whole_reach(void)
 {
@@ -140,19 +140,19 @@ static void whole_reach(void)
 			}
 			world_create();
 			switch (k / 2) {
-			case 0:		/* one page, the last, and then the others */
+			case 0:		/* the last page, then the others */
 				expect(!world_refresh(pal - 0xfff, pal), "last");
 				expect(!world_refresh(pba, pal - 0x1000),
 				       "all but the last");
 				break;
-			case 1:		/* out of resources in the middle, then not */
+			case 1:		/* run out of resources in the middle, then retry */
 				guest_charge_limit = 2;
 				rc = check_refresh(pba, pal, false);
 				expect(rc == -ENOMEM, "limit: %d", rc);
 				guest_charge_limit = U64_MAX;
 				expect(!world_refresh_all(), "no limit");
 				break;
-			case 2:		/* a signal at each opportunity */
+			case 2:		/* a signal at each check */
 				walk = engine_walk_start(pba, pal);
 				for (n = 0, rc = -EINTR; rc; n++) {
 					fault_clear_signal();
@@ -166,7 +166,7 @@ static void whole_reach(void)
 				engine_walk_end(walk);
 				fault_reset();
 				break;
-			case 3:		/* the machine below is full, and recovers */
+			case 3:		/* a host refresh runs out of resources */
 				expect(!world_refresh_all(), "at first");
 				for (i = 0; i < ARRAY_SIZE(at); i++)
 					world_map(at[i], i, WORLD_DATA + 0x10000,
@@ -175,19 +175,19 @@ static void whole_reach(void)
 				rc = check_refresh(pba, pal, false);
 				expect(rc == -ENOMEM, "host is full: %d", rc);
 				break;
-			default:	/* the memory goes, and comes back */
+			default:	/* remove the memory, then add it again */
 				expect(!world_refresh_all(), "at first");
 				guest_slot_present(1, false);
 				engine_unmap_gpa_range(slot->gaddr, U64_MAX);
 				guest_check_slot_free(1);
-				expect(!check_host_entries(), "withdrawn");
+				expect(!check_host_entries(), "still mapped");
 				guest_slot_present(1, true);
 			}
 			expect(!world_refresh_all(), "in the end");
 			for (i = 0; i < ARRAY_SIZE(at); i++)
 				expect(!(function_translates(at[i]) & NO_PTE),
 				       "0x%llx is not mapped", at[i]);
-			/* Tables that are empty up to the end */
+			/* Link tables that are empty up to the end */
 			for (i = 0; i < ARRAY_SIZE(at); i++)
 				world_unmap(at[i], i);
 			expect(!world_refresh_all() && !guest_pinned(), "nothing");
@@ -199,7 +199,7 @@ static void whole_reach(void)
 	}
 }
 
-/* Every kind of entry at every level, in a table that was good before */
+/* Store every kind of entry at every level of a well-formed table */
 static void entries(void)
 {
 	int top = PT, level, k, end;
@@ -228,7 +228,7 @@ static void entries(void)
 				case 0:
 					bad = 0;
 					break;
-				case 1:	/* types that are not this level's */
+				case 1:	/* types of other levels */
 				case 2:
 				case 3:
 					bad = good ^ (u64)(k / 4) << 2;
@@ -260,23 +260,23 @@ static void entries(void)
 				case 12:
 					bad = (good & 0xfff) | ~0x3fffULL;
 					break;
-				case 13:	/* begins in memory, does not end there */
+				case 13:	/* a table that ends outside guest memory */
 					bad = (good & 0xfff) |
 					      ((WORLD_DATA + WORLD_DATA_NR *
 						0x1000ULL - 0x4000) & ~0x3fffULL);
 					break;
-				case 14:	/* leads to itself */
+				case 14:	/* points to its own table */
 					bad = (good & 0xfff) |
 					      (world_table(level, 0) & ~0x7ffULL);
 					break;
-				case 15:	/* up */
+				case 15:	/* points to a higher table */
 					bad = (good & 0xfff) |
 					      world_table(top, 0);
 					break;
-				case 16:	/* into data: all zero */
+				case 16:	/* points to data: all zero */
 					bad = (good & 0xfff) | WORLD_DATA;
 					break;
-				case 17:	/* all bits that mean nothing */
+				case 17:	/* all ignored bits */
 					bad = good | 0x100 | 0x10 |
 					      (level == PT ? 0x8ff : 0) |
 					      (level == ST ? 0x3 : 0);
@@ -290,10 +290,10 @@ static void entries(void)
 				case 20:	/* invalid, and of another type */
 					bad = good ^ 0x424;
 					break;
-				default:	/* another, empty table */
+				default:	/* points to an empty table */
 					bad = (good & 0xfff) | below;
 				}
-				/* First bad, then good, and then bad again */
+				/* Bad, then good, then bad again */
 				for (end = 0; end < 2; end++) {
 					guest_store(gaddr, bad);
 					if (!end)
@@ -315,7 +315,7 @@ static void entries(void)
 	}
 }
 
-/* Protection at any level holds below it */
+/* Protection at any level applies to all lower levels */
 static void protect(void)
 {
 	int top = PT, level;
@@ -343,7 +343,7 @@ static void protect(void)
 			expect(!(function_translates(iova) & 0x200) == !bits,
 			       "protection bits 0x%x by level", bits);
 			world_refresh_all();
-			/* and away again */
+			/* Remove the protection again */
 			for (level = PT; level <= top; level++) {
 				gaddr = world_table(level, 0) +
 					8 * world_index(level, iova);
@@ -373,17 +373,17 @@ static void large_frames(void)
 		expect(!world_refresh(iova + 0x3000, iova + 0x80fff), "part of a frame");
 		expect(!world_refresh_all(), "a frame");
 		expect(guest_pinned() == 256, "%llu pinned of 256", guest_pinned());
-		/* Neighbours, one of them protected */
+		/* Two large frames, one of them protected */
 		guest_store(ste + 8, (WORLD_DATA + 0x100000) | 0x600);
 		expect(!world_refresh_all(), "two frames");
 		guest_store(ste, (WORLD_DATA + 0x200000) | 0x400);
 		expect(!world_refresh_all(), "another frame");
-		/* Low bits of the address mean nothing */
+		/* Low bits of the address are ignored */
 		guest_store(ste, (WORLD_DATA + 0x2ff000) | 0x4cf);
 		world_refresh_all();
 		guest_store(ste, (WORLD_DATA + 0x2ff000) | 0x4c3);
 		expect(!world_refresh_all(), "address bits of a frame");
-		/* A table, with some of the same pages, and back */
+		/* Replace the frame by a page table with some of the same pages, and back */
 		guest_store(ste, world_entry(ST, world_table(PT, 0)));
 		world_map(iova + 0x5000, 0, WORLD_DATA + 0x205000, false);
 		world_map(iova + 0x6000, 0, WORLD_DATA + 0x206000, true);
@@ -394,7 +394,7 @@ static void large_frames(void)
 		       guest_stats.frames_pinned);
 		guest_store(ste, WORLD_DATA | 0x400);
 		expect(!world_refresh_all(), "table to frame");
-		/* Ends with the memory */
+		/* A frame that extends beyond guest memory */
 		guest_store(ste, 0x40000000 | 0x600);
 		expect(world_refresh_all() == -EFAULT, "frame beyond memory");
 		guest_store(ste, 0x40000000 | 0x400);
@@ -409,7 +409,7 @@ static void large_frames(void)
 	}
 }
 
-/* Page tables that map tables, themselves among them */
+/* Page tables that map tables, including themselves */
 static void own_tables(void)
 {
 	int top = PT;
@@ -424,11 +424,11 @@ static void own_tables(void)
 			world_map(iova + i * 4096, 0, first + i * 4096, i & 1);
 		world_create();
 		expect(!world_refresh_all(), "tables are data");
-		/* A segment table for a page table: its entries make no sense */
+		/* Use a segment table as page table: its entries are malformed */
 		guest_store(world_table(ST, 0) + 8 * world_index(ST, iova),
 			    world_entry(ST, world_table(ST, 0)));
 		world_refresh_all();
-		/* All entries of a segment table are itself */
+		/* All entries of a segment table point to it */
 		for (i = 0; i < 2048; i++)
 			guest_store(world_table(ST, 0) + 8 * i,
 				    world_entry(ST, world_table(ST, 0)));
@@ -436,7 +436,7 @@ static void own_tables(void)
 		world_refresh(iova - 0x300000, iova + 0xfffff);
 		expect(!check_prediction(iova, iova + 0xfffff),
 		       "entries of a segment table are those of a page table");
-		/* and of all tables the first entries */
+		/* The first entries of all tables point to the table */
 		for (i = ST; i <= (unsigned int)top; i++)
 			guest_store(world_table(i, 0),
 				    world_entry(i, world_table(i, 0)));
@@ -445,7 +445,7 @@ static void own_tables(void)
 	}
 }
 
-/* All entries lead to the same page table, all its entries to one page */
+/* All entries point to one page table, all its entries to one page */
 static void one_page_everywhere(void)
 {
 	int top = PT;
@@ -479,7 +479,7 @@ static void one_page_everywhere(void)
 	}
 }
 
-/* Where the anchor leads */
+/* Anchors that point to other tables or outside memory */
 static void anchors(void)
 {
 	static const u64 origins[] = {
@@ -514,8 +514,8 @@ static void anchors(void)
 }
 
 /*
- * Each entry on the way is fetched once, as the guest may change it meanwhile;
- * those of the page table if a look at them shows that they changed
+ * Each entry on the path is fetched once, because the guest may change it
+ * meanwhile. A page table entry is fetched if a bulk read shows a change.
  */
 static void fetched_once(void)
 {
@@ -530,7 +530,7 @@ static void fetched_once(void)
 			world_create();
 			guest_watched = world_table(level, 0) +
 					8 * world_index(level, iova);
-			/* to map, to find nothing to do, to unmap */
+			/* map, change nothing, unmap */
 			for (pass = 0; pass < 3; pass++) {
 				if (pass == 2)
 					guest_store(guest_watched, level == PT ?
@@ -558,7 +558,7 @@ static void tear(void)
 	guest_store(guest_watched, torn_entry);
 }
 
-/* An entry changes while its bytes are read: it is the old or the new one */
+/* Change an entry while its bytes are read: the old or the new one is used */
 static void changes_amid(void)
 {
 	u64 iova = 0x40305000, entry, was, is;
@@ -568,7 +568,7 @@ static void changes_amid(void)
 		for (level = PT; level <= top; level++) {
 			for (range = 0; range < 4; range++) {
 				world_init(top, range & 1);
-				/* Half old, half new leads to empty tables */
+				/* A torn entry points to empty tables */
 				guest_add_slot(WORLD_HIGH + WORLD_BASE,
 					       WORLD_BASE_NR, true, 0x420);
 				world_link(iova, 0);
@@ -576,10 +576,7 @@ static void changes_amid(void)
 				guest_watched = world_table(level, 0) +
 						8 * world_index(level, iova);
 				guest_load(guest_watched, &entry);
-				/*
-				 * Other tables, far away; a path of its own from
-				 * here
-				 */
+				/* Link other tables with distant addresses */
 				torn_entry = (entry & 0x7ff) | WORLD_HIGH;
 				for (first = level - 1; first >= PT; first--) {
 					u64 t = WORLD_HIGH + (level - 1 - first) *

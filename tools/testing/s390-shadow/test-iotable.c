@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The walk of host tables, as the IOMMU driver uses it for domains of its own */
+/* Host tables as the IOMMU driver uses them for paging domains */
 
 #include "s390-iotable.h"
 
@@ -11,7 +11,7 @@ static u64 random_iova(int top)
 {
 	u64 iova = rnd() & world_reach(top) & ~0xfffULL;
 
-	/* Often near to each other, or at an end */
+	/* Addresses near to each other, or at an end */
 	switch (rnd_below(4)) {
 	case 0:
 		return iova & 0x3ff000;
@@ -33,7 +33,7 @@ static void check_tree(unsigned long *root, int top, const u64 *iova,
 		unsigned long *p = dma_lookup_cpu_trans(root, top, iova[i]);
 		u64 want = pte[i];
 
-		/* The last that was stored to the same address */
+		/* The last store to an address counts */
 		for (k = i + 1; k < nr; k++)
 			if (iova[k] == iova[i])
 				want = pte[k];
@@ -45,13 +45,13 @@ static void check_tree(unsigned long *root, int top, const u64 *iova,
 	expect(dma_has_cpu_trans(root, top) == !!any,
 	       "has_mappings is wrong, there are %u", any);
 
-	/* All page tables are found, in order */
+	/* dma_find_seg_trans() finds all page tables in order */
 	oracle_host_segments(virt_to_phys(root), top, &s);
 	for (i = 0; i < s.nr; i++) {
 		expect(dma_find_seg_trans(root, top, &at, last) &&
 		       at >> 20 == s.iova[i] >> 20,
 		       "find_ste comes to 0x%llx, not to 0x%llx", at, s.iova[i]);
-		/* and not if the range ends before it */
+		/* It finds none if the range ends before it */
 		if (s.iova[i] >= 0x100000) {
 			u64 before = s.iova[i] - 0x100000;
 
@@ -84,7 +84,7 @@ static void walks(void)
 		root = dma_alloc_cpu_table(GFP_KERNEL_ACCOUNT);
 		for (nr = 0; nr < NR; nr++) {
 			iova[nr] = random_iova(top);
-			/* Now and then there is no memory; then once more */
+			/* Let some allocations fail, then retry */
 			if (!rnd_below(8)) {
 				fault_arm(FAULT_TABLE, 1 + rnd_below(4), 1,
 					  -ENOMEM);
@@ -116,7 +116,7 @@ static struct {
 	u64 seed;
 } shared;
 
-/* Each walks to the same places, and stores what all store there */
+/* All threads walk to the same addresses and store the same values */
 static void *walker(void *arg)
 {
 	unsigned int i;

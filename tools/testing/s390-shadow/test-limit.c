@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Limits: the guest is stopped, and recovers after it has unmapped */
+/* Limits: a refresh fails, then succeeds after the guest has unmapped */
 
 #include <linux/s390_iommu_shadow.h>
 
@@ -32,7 +32,7 @@ static void map_pages(unsigned int nr)
 	}
 }
 
-/* Map too much, unmap some, twice; @limit is one of the three */
+/* Map too much, unmap some, twice; @limit is one of three limits */
 static void limited(u64 *limit, u64 value, unsigned int too_many,
 		    unsigned int few, bool refresh_new, int top)
 {
@@ -49,7 +49,7 @@ static void limited(u64 *limit, u64 value, unsigned int too_many,
 		expect(rc == -ENOMEM, "above the limit: %d", rc);
 		rc = check_refresh(world.pba, world.pal, false);
 		expect(rc == -ENOMEM, "still above the limit: %d", rc);
-		/* What is there is not lost, what goes makes room */
+		/* Mapped pages stay, unmapped pages free resources */
 		map_pages(few);
 		rc = check_refresh(IOVA + 0x200000, IOVA + 0x3fffff, false);
 		expect(!rc || rc == -ENOMEM, "unmapped a part: %d", rc);
@@ -66,10 +66,7 @@ static void limited(u64 *limit, u64 value, unsigned int too_many,
 	world_end();
 }
 
-/*
- * All is replaced, and there is room for a part of it at most: of what was there
- * before nothing stays
- */
+/* Replace all pages with resources for at most a part: no old page stays mapped */
 static void all_replaced(void)
 {
 	static const u64 limits[] = { 0, 255, 300, 767, 1000, 1023 };
@@ -85,11 +82,11 @@ static void all_replaced(void)
 				world_map(IOVA + i * 4096, i / 256, WORLD_DATA +
 					  (SEGMENTS * 256 - 1 - i) * 4096ULL,
 					  i & 1);
-			/* Either can't be charged, or can't be pinned */
+			/* Charging fails, or pinning fails */
 			if (k & 1)
 				guest_charge_limit = limits[k / 2];
 			else
-				/* So many are pinned at once */
+				/* One call pins up to 32 pages */
 				fault_arm(FAULT_PIN, 1 + limits[k / 2] / 32,
 					  U64_MAX / 2, -ENOMEM);
 			rc = check_refresh(world.pba, world.pal, false);
@@ -143,7 +140,7 @@ static void moved(void)
 	}
 }
 
-/* Frames that can't be pinned, for a while */
+/* Frames that can't be pinned for a while */
 static void unpinnable(void)
 {
 	int top = PT;
@@ -160,7 +157,7 @@ static void unpinnable(void)
 		expect(world_refresh_all() == -EFAULT, "one can't be pinned");
 		expect(world_refresh(IOVA + 0x1000, world.pal) == 0, "all others");
 		expect(guest_pinned() == 599, "pinned");
-		/* What is mapped already need not be pinned again */
+		/* A mapped page is not pinned again */
 		guest_set_pinnable(WORLD_DATA, true);
 		expect(!world_refresh_all(), "all");
 		world_end();
@@ -179,7 +176,7 @@ static void charge(void)
 	}
 }
 
-/* The machine below takes no more mappings */
+/* Limit the mappings of the underlying hypervisor */
 static void host(void)
 {
 	int top = PT;
@@ -192,7 +189,7 @@ static void host(void)
 	}
 }
 
-/* The memory cgroup takes no more tables */
+/* Limit the tables of the memory cgroup */
 static void tables(void)
 {
 	int top = PT, rc, n;
@@ -206,7 +203,7 @@ static void tables(void)
 			expect(!rc || rc == -ENOMEM, "table limit %d: %d", n, rc);
 			expect(rc == -ENOMEM || n > 3, "table limit %d: not met",
 			       n);
-			/* What fits is there */
+			/* Pages up to the limit are mapped */
 			map_pages(0);
 			rc = check_refresh(world.pba, world.pal, false);
 			expect(!rc, "table limit %d, nothing mapped: %d", n, rc);
@@ -219,7 +216,7 @@ static void tables(void)
 	}
 }
 
-/* The largest table that a guest can build, stopped by each limit */
+/* Stop a refresh of the largest possible table by each limit */
 static void most_tables(void)
 {
 	unsigned int i;
@@ -235,7 +232,7 @@ static void most_tables(void)
 	for (i = 0; i < 256; i++)
 		world_map(i * 4096, 0, WORLD_DATA, false);
 	world_create();
-	/* A range that takes long enough; all of it would be four million */
+	/* Limit the range: the whole would be four million pages */
 	guest_charge_limit = 20000;
 	fault_table_limit = 200;
 	rc = engine_refresh(0, (600ULL << 20) - 1, false);
@@ -248,14 +245,14 @@ static void most_tables(void)
 	expect(!rc, "the largest table, unmapped: %d", rc);
 	check_invariants();
 	expect(!guest_pinned(), "pinned");
-	/* and it works as ever */
+	/* A refresh of one page works */
 	world_map(0, 0, WORLD_DATA, false);
 	rc = engine_refresh(0, 0xfff, false);
 	expect(!rc && guest_pinned() == 1, "after the largest table: %d", rc);
 	world_end();
 }
 
-/* All that a table of @level can hold leads to the table below */
+/* Make all entries of a table of @level point to the next lower table */
 static void lead_all(int level)
 {
 	unsigned int i;
@@ -267,8 +264,8 @@ static void lead_all(int level)
 }
 
 /*
- * The same page table over and over, as often as the tables above can say: who
- * is out of resources does not try them all, and what was had is kept in order
+ * Link one page table in all segments. A refresh that runs out of resources does
+ * not try all segments, and pages that are mapped stay correct.
  */
 static void endless_table(void)
 {
@@ -283,7 +280,7 @@ static void endless_table(void)
 			u64 limit = charge ? limits[i / 2] : limits[i / 2] / 100;
 
 			world_init(top, i & 2);
-			/* Some with all segments of one table alone */
+			/* Sometimes fill only the segment table */
 			for (level = PT; level <= (i % 4 ? top : ST); level++)
 				lead_all(level);
 			world_link(0, 0);
@@ -299,7 +296,7 @@ static void endless_table(void)
 			}
 			engine_walk_end(walk);
 			expect(rc == -ENOMEM, "the endless table: %d", rc);
-			/* Steps for each page and table, twice */
+			/* Each page and table costs 1 of the budget of 2048; two passes */
 			most = 6 + 2 * (charge ? limit : limit * 256) / 2048;
 			expect(calls <= most,
 			       "it takes %u calls to find that %llu %s are too few, not %u",
@@ -308,7 +305,7 @@ static void endless_table(void)
 			expect(!charge || guest_charged() == limit / 256 * 256,
 			       "a segment is charged as a whole: %llu of %llu",
 			       guest_charged(), limit);
-			/* Gone at once, whatever the limit */
+			/* Unmapping works at any limit */
 			for (k = 0; k < 256; k++)
 				world_unmap(k * 4096, 0);
 			if (top == ST || !(i % 4)) {
@@ -328,23 +325,23 @@ static void endless_table(void)
 	}
 }
 
-/* How many batches wait, and how many there should be at most */
-static void check_limbo(const char *when)
+/* Check the number of failed batches */
+static void check_failed_batches(const char *when)
 {
 	u64 pages = guest_pinned() - check_host_entries();
 	u64 batches = engine_failed_batches();
 
-	/* Any two next to each other would not fit into one */
+	/* Neighbours in the list are too large to be merged */
 	expect(batches <= 1 + 2 * DIV_ROUND_UP(pages, 512),
-	       "%s: %llu batches in limbo for %llu pages", when, batches, pages);
-	/* The shadow itself, its spare batch, and that for the next refresh */
+	       "%s: %llu failed batches for %llu pages", when, batches, pages);
+	/* The shadow, its spare batch and its idle batch */
 	expect((u64)shim_live(SHIM_KMALLOC) <= 3 + batches,
-	       "%s: %ld allocations for %llu batches in limbo", when,
+	       "%s: %ld allocations for %llu failed batches", when,
 	       shim_live(SHIM_KMALLOC), batches);
 }
 
-/* Host refreshes that fail again and again, whatever the guest does */
-static void limbo(void)
+/* Let host refreshes fail again and again while the guest maps and unmaps */
+static void failing_refreshes(void)
 {
 	static const int rcs[] = { -EIO, -ENOMEM };
 	unsigned int i, k, tables;
@@ -354,12 +351,12 @@ static void limbo(void)
 	while (world_next_top(&top)) {
 		for (k = 0; k < 8; k++) {
 			rc = rcs[k & 1];
-			/* The whole fails always, or just now and then */
+			/* Refreshes of the whole aperture fail always or sometimes */
 			some = k & 2;
 			setup(top, k & 4);
 			map_pages(SEGMENTS * 256);
 			expect(!world_refresh_all(), "at first");
-			function_use_all();
+			function_access_all();
 			tables = engine_tables();
 			if (!some)
 				fault_arm(FAULT_REFRESH, 1, U64_MAX / 2, rc);
@@ -380,36 +377,36 @@ static void limbo(void)
 				      check_refresh(iova, last, false);
 				expect(got == rc || some || !got,
 				       "refresh %u: %d", i, got);
-				check_limbo("host refreshes fail");
+				check_failed_batches("host refreshes fail");
 				expect(engine_tables() <= tables,
 				       "%llu tables", engine_tables());
 			}
-			/* Nothing to do for a refresh but to try it once more */
+			/* A refresh without changes only retries the host refresh */
 			fault_arm(FAULT_REFRESH, 1, U64_MAX / 2, rc);
 			for (i = 0; i < 600; i++)
 				engine_refresh(IOVA, IOVA + 0xfff, false);
 			check_invariants();
-			check_limbo("the same again");
-			/* More than a batch holds; and whole segments */
+			check_failed_batches("the same again");
+			/* Unmap more than a batch holds, and whole segments */
 			map_pages(k);
 			for (i = 0; i < 4; i++) {
 				check_refresh(world.pba, world.pal, false);
-				check_limbo("nearly all pages go");
+				check_failed_batches("nearly all pages go");
 			}
 			for (i = 0; i < SEGMENTS; i++) {
 				guest_store(world_table(ST, 0) + 8 *
 					    world_index(ST, IOVA + i * 0x100000),
 					    0x20);
 				check_refresh(world.pba, world.pal, false);
-				check_limbo("segments go");
+				check_failed_batches("segments go");
 			}
 			fault_arm(FAULT_NONE, 0, 0, 0);
 			expect(!world_refresh_all(), "when all is well again");
 			expect(!engine_failed_batches() && !guest_pinned(),
 			       "%llu batches wait still, %llu pages are pinned",
 			       engine_failed_batches(), guest_pinned());
-			check_limbo("when all is well again");
-			/* No one believes that something is unfinished still */
+			check_failed_batches("when all is well again");
+			/* No batch is counted as unflushed any more */
 			function_refreshes = 0;
 			expect(!world_refresh_all() && !function_refreshes,
 			       "nothing changed, but %llu host refreshes",
@@ -420,7 +417,7 @@ static void limbo(void)
 }
 
 /* Free the host page table of a segment that the guest invalidates */
-static void given_up(void)
+static void unmapped_segment(void)
 {
 	int top = PT;
 	u64 tables;
@@ -435,8 +432,8 @@ static void given_up(void)
 		expect(engine_tables() == tables, "%llu host tables, not %llu",
 		       engine_tables(), tables);
 		guest_store(world_table(ST, 0) + 8 * world_index(ST, IOVA), 0x20);
-		/* A refresh of one page suffices */
-		expect(!world_refresh(IOVA + 0x9000, IOVA + 0x9fff), "given up");
+		/* A refresh of one page frees the whole page table */
+		expect(!world_refresh(IOVA + 0x9000, IOVA + 0x9fff), "unmapped segment");
 		expect(engine_tables() == tables - 1 && guest_pinned() == 1,
 		       "%llu host tables, not %llu, and %llu pages",
 		       engine_tables(), tables - 1, guest_pinned());
@@ -444,8 +441,8 @@ static void given_up(void)
 	}
 }
 
-/* A page here, a page there: tables must not pile up */
-static void pile(void)
+/* Map single pages in many segments: empty tables are pruned */
+static void prune_tables(void)
 {
 	u64 stays = 0x507000, most = 0;
 	struct s390_shadow_stats stats;
@@ -473,7 +470,7 @@ static void pile(void)
 
 			world_map(0, 0, WORLD_DATA, false);
 			expect(!engine_refresh(iova, iova + 0xfff, false), "map");
-			function_use(iova);
+			function_access(iova);
 			world_unmap(0, 0);
 			expect(!engine_refresh(iova, iova + 0xfff, false),
 			       "unmap");
@@ -507,8 +504,8 @@ const struct test limit_tests[] = {
 	{ "limit/tables", tables },
 	{ "limit/largest-table", most_tables },
 	{ "limit/endless-table", endless_table },
-	{ "limit/host-refreshes-fail", limbo },
-	{ "limit/given-up", given_up },
-	{ "limit/tables-pile-up", pile },
+	{ "limit/host-refreshes-fail", failing_refreshes },
+	{ "limit/unmapped-segment", unmapped_segment },
+	{ "limit/prune-tables", prune_tables },
 	{}
 };

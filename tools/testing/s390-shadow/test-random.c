@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Random programs, and random tables as full as they can be */
+/* Random programs, and random tables with many valid entries */
 
 #include "harness.h"
 
@@ -16,7 +16,7 @@ static void programs(void)
 	}
 }
 
-/* An entry that is mostly good, so that the walk gets somewhere */
+/* Pick an entry that is mostly well-formed */
 static u64 entry_for(int level, unsigned int bad)
 {
 	u64 e;
@@ -39,7 +39,7 @@ static u64 entry_for(int level, unsigned int bad)
 	return e;
 }
 
-/* Up to some entries of each table, and refreshes of random ranges */
+/* Fill some entries of each table, refresh random ranges */
 static void tables(void)
 {
 	unsigned int i, k, bad, full;
@@ -52,7 +52,7 @@ static void tables(void)
 		world_init(top, rnd_below(2));
 		guest_pins_less = rnd_below(2);
 		bad = rnd_below(3) ? 0 : 1 + rnd_below(300);
-		/* All levels multiply */
+		/* The number of pages is the product over all levels */
 		full = 1 + rnd_below(top > RT ? 2 : 4);
 		world_create();
 		for (k = 0; k < 4; k++) {
@@ -70,7 +70,7 @@ static void tables(void)
 				u64 a = rnd() & world.pal & ~0xfffULL;
 				u64 b = rnd() & world.pal & ~0xfffULL;
 
-				/* Near both ends is where the entries are */
+				/* Entries are near both ends */
 				if (rnd_below(2))
 					a &= 0x3fffff;
 				if (rnd_below(2))
@@ -85,7 +85,7 @@ static void tables(void)
 	}
 }
 
-/* Ranges of all sizes over dense page tables */
+/* Refresh ranges of all sizes over dense page tables */
 static void ranges(void)
 {
 	u64 base = 0x7fe00000;	/* four segments, in two regions if there are */
@@ -116,7 +116,7 @@ static void ranges(void)
 				else
 					world_unmap(at, pt);
 			}
-			/* Segments come and go */
+			/* Link or unlink a segment */
 			if (!rnd_below(8)) {
 				u64 at = base + rnd_below(span >> 20) * 0x100000ULL;
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Many refresh the same ranges while the table changes
+ * Refresh the same ranges from many threads while the table changes
  *
- * Each refreshing thread owns some entries of the guest's table: page table
- * entries in tables that all share, and a segment. After a refresh of a range
- * that has them, it must find what it stored, whatever others do to their
- * entries and whatever ranges they refresh at the same time: an older value left
- * behind, or a translation that the function remembers, is a failure.
+ * Each thread owns some entries of the guest's table: page table entries in shared
+ * tables, and a segment. After it has refreshed a range with them, the function
+ * must translate them as stored, whatever other threads change and refresh at the
+ * same time. An older value or a cached translation is a failure.
  */
 
 #include <unistd.h>
@@ -19,7 +18,7 @@
 
 static bool stop, ending;
 static unsigned int iterations;
-static bool exact;	/* nothing is told to fail */
+static bool exact;	/* no injected faults */
 static u64 thread_seed;
 
 static u64 shared_iova(unsigned int nr)
@@ -43,7 +42,7 @@ static void compare(u64 iova, u64 pte)
 		   (u64)guest_frame(pte & PAGE_MASK) * 4096;
 	u64 is = function_translates(iova);
 
-	/* It may have lost its table just before */
+	/* The table may have been detached just before */
 	expect(is == want || !function_has_table(),
 	       "0x%llx: a thread stored 0x%llx and refreshed, the function should find 0x%llx, but finds 0x%llx",
 	       iova, pte, want, is);
@@ -106,7 +105,7 @@ static void *refresher(void *arg)
 	return NULL;
 }
 
-/* Entries of its own, some of which can't be had or are wrong for a while */
+/* Change the thread's entries, some to malformed ones or unpinnable frames */
 static void *mutator(void *arg)
 {
 	unsigned int nr;
@@ -142,14 +141,14 @@ static void *function(void *arg)
 {
 	rnd_seed(thread_seed + 200);
 	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
-		function_use(shared_iova(rnd_below((SHARED + REFRESHERS) * 256)));
+		function_access(shared_iova(rnd_below((SHARED + REFRESHERS) * 256)));
 		if (!rnd_below(64))
 			sched_yield();
 	}
 	return NULL;
 }
 
-/* A memory slot goes, and comes back */
+/* Remove a memory slot, add it again */
 static void *remover(void *arg)
 {
 	const unsigned int slot = 2;
@@ -183,7 +182,7 @@ static void race(int top, bool refresh_new, bool faults, bool end_early)
 			    8 * world_index(ST, iova),
 			    world_entry(ST, world_table(PT, i)));
 	}
-	/* All frames of the tables exist before there are threads */
+	/* Allocate all frames of tables before there are threads */
 	for (i = 0; i < WORLD_PTS * 256; i++)
 		guest_store(world_table(PT, 0) + i * 8, NO_PTE);
 	for (i = 0; i < REFRESHERS; i++)
@@ -206,7 +205,7 @@ static void race(int top, bool refresh_new, bool faults, bool end_early)
 	if (end_early) {
 		usleep(1000 + rnd_below(20000));
 		__atomic_store_n(&ending, true, __ATOMIC_SEQ_CST);
-		function_lose_table();
+		function_detach_table();
 		engine_teardown_now();
 	}
 	for (i = 0; i < REFRESHERS; i++)
@@ -218,7 +217,7 @@ static void race(int top, bool refresh_new, bool faults, bool end_early)
 	fault_random(0);
 	fault_clear_signal();
 
-	/* All is quiet: the guest's table is what the function finds */
+	/* No thread runs: the function translates as the guest's table does */
 	if (engine_alive())
 		expect(!world_refresh_all(), "at the end");
 	world_end();
@@ -252,8 +251,8 @@ static void ends(void)
 }
 
 /*
- * Two in a fixed order. The first is stopped at a certain point until the other
- * has come back, or, if the other waits for it, for a while.
+ * Run two refreshes in a fixed order. The first stops at a certain point until the
+ * other has returned or, if the other waits for it, for a while.
  */
 static bool first_is_there, second_is_back;
 static __thread bool is_first;
@@ -280,8 +279,8 @@ static void *first_refresher(void *arg)
 	return NULL;
 }
 
-/* The second, of the page, its segment or of all */
-static void two(int top, u64 first, u64 last, bool gives_up)
+/* The second refreshes the page, its segment or the whole aperture */
+static void two(int top, u64 first, u64 last, bool unlinks_segment)
 {
 	pthread_t thread;
 
@@ -292,8 +291,8 @@ static void two(int top, u64 first, u64 last, bool gives_up)
 	wait_for(&first_is_there, 10000);
 	expect(__atomic_load_n(&first_is_there, __ATOMIC_SEQ_CST),
 	       "the first did not come to where it should stop");
-	/* The first has fetched what was; now the guest changes its mind */
-	if (gives_up)
+	/* The first has fetched the entry: change it now */
+	if (unlinks_segment)
 		guest_store(world_table(ST, 0) + 8 * world_index(ST, IOVA), 0x20);
 	expect(!engine_refresh(first, last, false), "the second");
 	compare(IOVA, NO_PTE);
@@ -319,19 +318,19 @@ static void in_order(void)
 		for (i = 0; i < ARRAY_SIZE(ranges); i++) {
 			for (k = 0; k < 4; k++) {
 				world_init(top, false);
-				/* Not so wide that a call ends at the page */
+				/* Keep the range small enough for one call */
 				world.pba = IOVA - 0x800000;
 				world_link(IOVA, 0);
 				world_map(IOVA, 0, WORLD_DATA, false);
 				world_create();
 				if (k == 3) {
-					/* It has fetched, and done nothing yet */
+					/* Stop it after it has fetched the entry */
 					guest_watched = world_pte_gaddr(IOVA, 0);
 					guest_read_hook = stop_first;
 				} else if (k) {
-					/* It has changed, but told no one yet */
+					/* Stop it before its host refresh */
 					world_refresh_all();
-					function_use_all();
+					function_access_all();
 					if (k == 1)
 						world_unmap(IOVA, 0);
 					else
@@ -340,7 +339,7 @@ static void in_order(void)
 							    0x20);
 					function_refresh_hook = stop_first;
 				} else {
-					/* It is about to map */
+					/* Stop it before it maps */
 					guest_pin_hook = stop_first;
 				}
 				two(top, ranges[i][1] ? ranges[i][0] : world.pba,
@@ -350,7 +349,7 @@ static void in_order(void)
 	}
 }
 
-static void *withdrawer(void *arg)
+static void *slot_unmapper(void *arg)
 {
 	const struct guest_slot *slot = arg;
 
@@ -361,14 +360,14 @@ static void *withdrawer(void *arg)
 	return NULL;
 }
 
-/* Memory goes while a refresh holds pages of it in its hands */
-static void withdrawn_amid(void)
+/* Unmap memory while the batch of a refresh holds pages of it */
+static void unmap_during_refresh(void)
 {
-	int top = PT, gives_up, refresh_new;
+	int top = PT, unlinks_segment, refresh_new;
 	pthread_t threads[2];
 
 	while (world_next_top(&top)) {
-		for (gives_up = 0; gives_up < 2; gives_up++) {
+		for (unlinks_segment = 0; unlinks_segment < 2; unlinks_segment++) {
 			for (refresh_new = 0; refresh_new < 2; refresh_new++) {
 				world_init(top, refresh_new);
 				world.pba = IOVA - 0x800000;
@@ -376,8 +375,8 @@ static void withdrawn_amid(void)
 				world_map(IOVA, 0, WORLD_DATA, false);
 				world_create();
 				world_refresh_all();
-				function_use_all();
-				if (gives_up)
+				function_access_all();
+				if (unlinks_segment)
 					guest_store(world_table(ST, 0) + 8 *
 						    world_index(ST, IOVA), 0x20);
 				else
@@ -385,12 +384,12 @@ static void withdrawn_amid(void)
 				first_is_there = false;
 				second_is_back = false;
 				guest_concurrent = true;
-				/* Taken out, and the function not told yet */
+				/* Stop it before its host refresh */
 				function_refresh_hook = stop_first;
 				guest_slot_present(1, false);
 				pthread_create(&threads[0], NULL,
 					       first_refresher, NULL);
-				pthread_create(&threads[1], NULL, withdrawer,
+				pthread_create(&threads[1], NULL, slot_unmapper,
 					       &guest_slots[1]);
 				pthread_join(threads[0], NULL);
 				pthread_join(threads[1], NULL);
@@ -415,12 +414,12 @@ static void stop_until_contended(void)
 	__atomic_store_n(&first_is_there, true, __ATOMIC_SEQ_CST);
 	while (ms-- && !engine_contended())
 		usleep(1000);
-	expect(engine_contended(), "no one waits for refreshes to end");
+	expect(engine_contended(), "no task waits for refreshes to end");
 	pins_before = __atomic_load_n(&guest_stats.frames_pinned,
 				      __ATOMIC_RELAXED);
 }
 
-/* A long refresh does not let those wait who wait for all refreshes */
+/* A long refresh gives way to a task that waits for the end of all refreshes */
 static void gives_way(void)
 {
 	struct engine_walk *walk;
@@ -440,16 +439,16 @@ static void gives_way(void)
 		first_is_there = false;
 		second_is_back = false;
 		guest_concurrent = true;
-		/* When it looks for segments, without a lock */
+		/* Stop it while it searches for segments without a lock */
 		guest_watched = world_table(ST, 0) + 8 * 200;
 		guest_read_hook = stop_until_contended;
 		is_first = true;
-		pthread_create(&thread, NULL, withdrawer, &guest_slots[2]);
+		pthread_create(&thread, NULL, slot_unmapper, &guest_slots[2]);
 		walk = engine_walk_start(world.pba, world.pal);
 		rc = engine_refresh_once(walk);
 		expect(rc == -EAGAIN && guest_stats.frames_pinned -
 		       pins_before <= 2,
-		       "someone waits, but a call goes on with %llu segments",
+		       "a task waits, but a call goes on with %llu segments",
 		       guest_stats.frames_pinned - pins_before);
 		while (rc == -EAGAIN)
 			rc = engine_refresh_once(walk);
@@ -469,7 +468,7 @@ static void stop_until_pruned(void)
 	if (!is_first)
 		return;
 	stop_until_contended();
-	/* Its own host refresh, and that of who waits */
+	/* Its own host refresh, and that of the waiting task */
 	if (fails_then)
 		fault_arm(FAULT_REFRESH, 1, 2, -EIO);
 }
@@ -485,10 +484,10 @@ static void *unmapper(void *arg)
 }
 
 /*
- * Tables pile up during a refresh that takes long: who has made them waits for
- * it in the end, to prune them. Or host refreshes fail just then.
+ * Add many tables during a long refresh: the task that adds them must wait for the
+ * refresh to end, then prune them. In a variant, host refreshes fail then.
  */
-static void pile(void)
+static void prune_tables(void)
 {
 	u64 most, i, iova;
 	pthread_t thread;
@@ -509,7 +508,7 @@ static void pile(void)
 			world_link(IOVA, 0);
 			world_create();
 			expect(!engine_refresh(IOVA, IOVA + 0xfff, false), "map");
-			function_use_all();
+			function_access_all();
 			world_unmap(IOVA, 0);
 			first_is_there = false;
 			guest_concurrent = true;
@@ -518,11 +517,11 @@ static void pile(void)
 			wait_for(&first_is_there, 10000);
 			most = 0;
 			for (i = 1; i < 1000; i++) {
-				/* Far from each other, and never IOVA */
+				/* Distant addresses other than IOVA */
 				iova = i * 0x80100000ULL % 0x1000000000ULL;
 				world_map(0, 1, WORLD_DATA + 0x1000, false);
 				engine_refresh(iova, iova + 0xfff, false);
-				function_use(iova);
+				function_access(iova);
 				world_unmap(0, 1);
 				engine_refresh(iova, iova + 0xfff, false);
 				most = max(most, engine_tables());
@@ -545,9 +544,9 @@ static void pile(void)
 
 const struct test thread_tests[] = {
 	{ "threads/in-order", in_order },
-	{ "threads/withdrawn-amid", withdrawn_amid },
+	{ "threads/unmap-during-refresh", unmap_during_refresh },
 	{ "threads/gives-way", gives_way },
-	{ "threads/tables-pile-up", pile },
+	{ "threads/prune-tables", prune_tables },
 	{ "threads/changing-tables", changing },
 	{ "threads/failing-operations", failing },
 	{ "threads/teardown", ends },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Trace events compile, and do nothing */
+/* Trace events that do nothing */
 #ifndef _TRACE_SHIM_H
 #define _TRACE_SHIM_H
 

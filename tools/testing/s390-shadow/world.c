@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A guest's tables: where they lie, how they are written */
+/* Build a guest's tables */
 
 #include "harness.h"
 
 #define WORLD_PT_BASE	(WORLD_BASE + 4 * WORLD_TABLES * 0x4000)
 
-/* An entry that is invalid in a table of whatever level */
+/* Invalid in a table of any level */
 #define ANY_INVALID	0x420ULL
 
 struct world world;
@@ -39,7 +39,7 @@ u64 world_pte(u64 gaddr, bool prot)
 	return gaddr | (prot ? 0x200 : 0);
 }
 
-/* Only what can be shadowed */
+/* Skip levels that can't be shadowed */
 bool world_next_top(int *top)
 {
 	while (++*top <= RF)
@@ -48,7 +48,7 @@ bool world_next_top(int *top)
 	return false;
 }
 
-/* A guest with empty tables, and nothing that fails */
+/* Set up a guest with empty tables and no faults */
 void world_init(int top, bool refresh_new)
 {
 	fault_reset();
@@ -72,7 +72,7 @@ void world_create(void)
 	       "iota 0x%llx, aperture 0x%llx to 0x%llx is refused", world.iota,
 	       world.pba, world.pal);
 	function_reset(world.pba, world.pal, world.refresh_new);
-	/* As low as the kernel would have it, or as the test wants it */
+	/* The smallest table, as in the kernel, or that which the test asks for */
 	while (world.host_top < RT || world_reach(world.host_top) < world.pal)
 		world.host_top++;
 	engine_create(world.host_top);
@@ -82,13 +82,13 @@ void world_end(void)
 {
 	fault_random(0);
 	check_invariants();
-	function_use_all();
-	function_lose_table();
+	function_access_all();
+	function_detach_table();
 	engine_teardown();
 	check_nothing_left();
 }
 
-/* Lead from the top to page table @pt, by way of the tables 0 */
+/* Link page table @pt at @iova, through table 0 of each level */
 void world_link(u64 iova, unsigned int pt)
 {
 	int level;
@@ -117,7 +117,7 @@ void world_unmap(u64 iova, unsigned int pt)
 
 int world_refresh(u64 first, u64 last)
 {
-	return check_refresh_settled(first, last, 0);
+	return check_refresh_no_fault(first, last, 0);
 }
 
 int world_refresh_all(void)
