@@ -2,9 +2,10 @@
 /*
  * KUnit tests for the registration of I/O translation tables
  *
- * A model of one function answers the instructions and CLP requests. It is
- * enabled or disabled, has a table or none, and fails on request. The tests
- * check what may be freed, which no machine shows unless it is broken.
+ * A model of one function handles the instructions and CLP requests. It can be
+ * enabled or disabled, with or without a table, and fails on request. The tests
+ * check that a table which the function may still use is not freed. A machine
+ * would need a fault to get there.
  */
 
 #include <kunit/static_stub.h>
@@ -24,20 +25,20 @@
 #define IOTA_2		0x23456804UL
 
 /**
- * struct model - the function, as the machine sees it
- * @zdev: the function, as the kernel sees it
- * @fh: function handle, tells whether it is enabled
+ * struct model - state of the function in the machine
+ * @zdev: the function in the kernel
+ * @fh: function handle, enabled or disabled
  * @gone: no handle is valid
- * @registered: it has a table
- * @iota: of that table
- * @gisa: designation that took effect when the function was enabled
- * @reg_status: status of a registration that fails, 0: it does not fail
- * @dereg_status: likewise of a deregistration
- * @disable_rc: result of a request to disable the function, if it fails
- * @enable_rc: likewise to enable it
- * @refresh_rc: likewise of an RPCIT
- * @refresh_next: I/O address at which the next RPCIT has to begin
- * @refreshed: bytes that RPCITs covered
+ * @registered: a table is registered
+ * @iota: I/O translation anchor of the table
+ * @gisa: designation when the function was last enabled
+ * @reg_status: status of a registration, 0: success
+ * @dereg_status: status of a deregistration, 0: success
+ * @disable_rc: result of a request to disable the function, 0: success
+ * @enable_rc: result of a request to enable the function, 0: success
+ * @refresh_rc: result of an RPCIT
+ * @refresh_next: expected first I/O address of the next RPCIT
+ * @refreshed: number of bytes that RPCITs covered
  */
 struct model {
 	struct zpci_dev *zdev;
@@ -153,7 +154,7 @@ static int ioat_test_init(struct kunit *test)
 	return 0;
 }
 
-/* A table, then another one, then none */
+/* Register a table, replace it, deregister it */
 static void set_and_drop(struct kunit *test)
 {
 	struct model *m = test->priv;
@@ -165,13 +166,13 @@ static void set_and_drop(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, zpci_drop_dma_table(m->zdev));
 	KUNIT_EXPECT_FALSE(test, m->registered);
 
-	/* A function without a table keeps none when it is enabled again */
+	/* Enabling a function without a table registers none */
 	KUNIT_EXPECT_EQ(test, 0, zpci_disable_device(m->zdev));
 	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
 	KUNIT_EXPECT_FALSE(test, m->registered);
 }
 
-/* A function that can't take the table gets it when it is enabled */
+/* Register the table of a disabled function when it is enabled */
 static void set_later(struct kunit *test)
 {
 	struct model *m = test->priv;
@@ -183,7 +184,7 @@ static void set_later(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, m->registered);
 	KUNIT_EXPECT_EQ(test, m->iota, IOTA_1);
 
-	/* Identity is an I/O translation anchor of zero, not the lack of one */
+	/* An I/O translation anchor of zero, identity, is registered, too */
 	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, 0, BASE, LIMIT));
 	KUNIT_EXPECT_EQ(test, 0, zpci_disable_device(m->zdev));
 	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
@@ -191,7 +192,7 @@ static void set_later(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, m->iota, 0);
 }
 
-/* In error state, gone: no failure for the one who attaches a domain */
+/* Return -ENODEV, which attaching a domain ignores, in error state or if gone */
 static void set_unavailable(struct kunit *test)
 {
 	struct model *m = test->priv;
@@ -207,7 +208,7 @@ static void set_unavailable(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, zpci_drop_dma_table(m->zdev));
 }
 
-/* The last resort: a disabled function has no table */
+/* If deregistration fails, disable the function: then it has no table */
 static void deregister_fails(struct kunit *test)
 {
 	struct model *m = test->priv;
@@ -219,7 +220,7 @@ static void deregister_fails(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, m->registered);
 }
 
-/* It does not fail for a function that has no table for another reason */
+/* Deregistration succeeds if the function has no table any more */
 static void deregister_needless(struct kunit *test)
 {
 	static const u8 status[] = {
@@ -239,7 +240,7 @@ static void deregister_needless(struct kunit *test)
 	}
 }
 
-/* What the function may still reach is not freed, and not replaced */
+/* Don't free or replace a table that the function may still use */
 static void deregister_and_disable_fail(struct kunit *test)
 {
 	struct model *m = test->priv;
@@ -250,14 +251,14 @@ static void deregister_and_disable_fail(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EBUSY, zpci_set_dma_table(m->zdev, IOTA_2, BASE, LIMIT));
 	KUNIT_EXPECT_EQ(test, m->iota, IOTA_1);
 	KUNIT_EXPECT_FALSE(test, zpci_drop_dma_table(m->zdev));
-	/* Asked again, the answer is the same */
+	/* A second attempt fails, too */
 	KUNIT_EXPECT_FALSE(test, zpci_drop_dma_table(m->zdev));
 
-	/* Nor does the function get another one later */
+	/* No other table is registered later */
 	KUNIT_EXPECT_EQ(test, -EBUSY, zpci_set_dma_table(m->zdev, IOTA_2, BASE, LIMIT));
 	KUNIT_EXPECT_EQ(test, m->iota, IOTA_1);
 
-	/* Disabled already: then it has none */
+	/* A disabled function has no table */
 	m->disable_rc = CLP_RC_SETPCIFN_ALRDY;
 	m->fh = FH_DISABLED;
 	m->registered = false;
@@ -266,7 +267,7 @@ static void deregister_and_disable_fail(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, zpci_drop_dma_table(m->zdev));
 }
 
-/* A hypervisor that keeps a copy of the table reads all of it again */
+/* Refresh the whole range after a reset: a hypervisor may keep a copy of the table */
 static void refresh_after_reset(struct kunit *test)
 {
 	struct model *m = test->priv;
@@ -278,14 +279,14 @@ static void refresh_after_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
 	KUNIT_EXPECT_EQ(test, m->refreshed, LIMIT - BASE + 1);
 
-	/* It may lack resources: map again */
+	/* Ignore a lack of resources: the table is registered */
 	m->refresh_next = BASE;
 	m->refresh_rc = -ENOMEM;
 	KUNIT_EXPECT_EQ(test, 0, zpci_disable_device(m->zdev));
 	KUNIT_EXPECT_EQ(test, 0, zpci_reenable_device(m->zdev));
 	KUNIT_EXPECT_TRUE(test, m->registered);
 
-	/* An identity domain has no table to read: RPCIT is an error */
+	/* Identity has no table, so RPCIT would fail */
 	m->refreshed = 0;
 	m->refresh_rc = -EIO;
 	KUNIT_EXPECT_EQ(test, 0, zpci_set_dma_table(m->zdev, 0, BASE, LIMIT));
@@ -294,7 +295,7 @@ static void refresh_after_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, m->refreshed, 0);
 }
 
-/* The designation of a guest takes effect, the table stays */
+/* Designate a guest: the function is enabled again and keeps its table */
 static void designate(struct kunit *test)
 {
 	struct model *m = test->priv;
@@ -304,7 +305,7 @@ static void designate(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, m->gisa, 0x1000);
 	KUNIT_EXPECT_TRUE(test, m->registered);
 
-	/* Its handle did not tell that it was disabled */
+	/* The function was disabled, but its handle is an enabled one */
 	m->disable_rc = CLP_RC_SETPCIFN_ALRDY;
 	m->registered = false;
 	KUNIT_EXPECT_EQ(test, 0, zpci_designate(m->zdev, 0));
@@ -312,13 +313,13 @@ static void designate(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, m->registered);
 	m->disable_rc = 0;
 
-	/* Not disabled, not designated */
+	/* If the function can't be disabled, the designation does not change */
 	m->disable_rc = CLP_RC_SETPCIFN_ERR;
 	KUNIT_EXPECT_EQ(test, -EIO, zpci_designate(m->zdev, 0x1000));
 	KUNIT_EXPECT_EQ(test, m->zdev->gisa, 0);
 	m->disable_rc = 0;
 
-	/* Any other failure leaves it disabled */
+	/* After any other failure the function is disabled */
 	m->reg_status = ZPCI_PCI_ST_INSUF_RES;
 	KUNIT_EXPECT_EQ(test, -EIO, zpci_designate(m->zdev, 0x1000));
 	KUNIT_EXPECT_EQ(test, m->fh, FH_DISABLED);

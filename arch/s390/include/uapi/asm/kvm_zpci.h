@@ -11,14 +11,14 @@
 #include <linux/types.h>
 
 /*
- * Bits in the value that KVM_CHECK_EXTENSION returns for
- * KVM_CAP_S390_ZPCI_DEVICE: what the device can control on this host.
+ * Bits of the result of KVM_CHECK_EXTENSION(KVM_CAP_S390_ZPCI_DEVICE): groups that
+ * the device supports on this host
  */
 #define KVM_S390_ZPCI_CAP_IOAT		0x1
 #define KVM_S390_ZPCI_CAP_INTERP	0x2
 #define KVM_S390_ZPCI_CAP_AIF		0x4
 
-/* Group: the binding of the device to a function */
+/* Group: binding to a function */
 #define KVM_DEV_S390_ZPCI_BIND		1
 #define   KVM_DEV_S390_ZPCI_BIND_VFIO	1	/* set: kvm_s390_zpci_bind */
 
@@ -43,8 +43,8 @@
 /**
  * struct kvm_s390_zpci_bind - bind a KVM device to a zPCI function
  * @flags: no flag is defined, must be zero
- * @vfio_fd: file descriptor of the VFIO device, obtained from its group or
- *	opened as cdev and bound to an iommufd, that was opened with this VM
+ * @vfio_fd: file descriptor of a VFIO device that was opened with this VM: from
+ *	its group, or as cdev that is bound to an iommufd
  * @reserved: must be zero
  */
 struct kvm_s390_zpci_bind {
@@ -56,11 +56,11 @@ struct kvm_s390_zpci_bind {
 /**
  * struct kvm_s390_zpci_ioat - register the guest's I/O translation table
  * @flags: no flag is defined, must be zero
- * @fh: function handle by which the guest's RPCIT names the function
+ * @fh: function handle in the guest's RPCITs
  * @pba: PCI base address: first I/O address of the aperture, 4 KiB aligned
  * @pal: PCI address limit: last I/O address of the aperture, the last byte
  *	of a 4 KiB frame
- * @iota: I/O translation anchor as the guest gave it to MPCIFC
+ * @iota: I/O translation anchor from the guest's MPCIFC
  * @reserved: must be zero
  *
  * The fields are those of the function information block (FIB) of MPCIFC,
@@ -76,34 +76,33 @@ struct kvm_s390_zpci_ioat {
 };
 
 /**
- * struct kvm_s390_zpci_ioat_stats - what became of the guest's RPCITs
+ * struct kvm_s390_zpci_ioat_stats - counters of I/O address translation
  * @flags: zero
  * @reserved0: zero
- * @rpcits: RPCITs that the kernel completed, whatever the condition code
- * @rpcits_user: RPCITs for this function's handle passed on to user space: the
- *	sum of the @user_ counters
- * @rpcits_nores: RPCITs that ended with status 16, insufficient resources
- *	(they are also counted by @rpcits)
- * @mapped: guest frames of 4 KiB made accessible to the function, in all
- * @unmapped: guest frames of 4 KiB withdrawn from the function, in all
+ * @rpcits: RPCITs that the kernel completed with any condition code
+ * @rpcits_user: RPCITs for the registered handle that were passed to user space:
+ *	the sum of the @user_ counters
+ * @rpcits_nores: RPCITs that ended with status 16, insufficient resources; also
+ *	counted by @rpcits
+ * @mapped: total number of 4 KiB guest frames mapped
+ * @unmapped: total number of 4 KiB guest frames unmapped
  * @pinned: frames pinned now
- * @pinned_peak: the most frames that were ever pinned at once
+ * @pinned_peak: largest number of frames pinned at once
  * @refreshes: host RPCITs issued
  * @refresh_errors: host RPCITs that failed
  * @tables: host page, segment and region tables now, without the topmost
- * @interrupted: how often an RPCIT was left unfinished because of a signal
- * @user_range: RPCITs passed on because their range is not in the aperture
- * @user_format: RPCITs passed on because of a malformed table entry
- * @user_memory: RPCITs passed on because a table or a frame is not in guest
+ * @interrupted: number of times that a signal interrupted an RPCIT
+ * @user_range: RPCITs passed to user space: the range is not in the aperture
+ * @user_format: RPCITs passed to user space: a table entry is malformed
+ * @user_memory: RPCITs passed to user space: a table or a frame is not in guest
  *	memory, is not writable, or can't be pinned
- * @user_host: RPCITs passed on because a host RPCIT failed
- * @user_gone: RPCITs passed on because the function or its domain is gone
- * @kept: frames that the function has no access to any more, and that are still
- *	pinned for the next time the guest maps them, now
+ * @user_host: RPCITs passed to user space: a host RPCIT failed
+ * @user_gone: RPCITs passed to user space: the function or its domain is gone
+ * @kept: frames that are unmapped now and stay pinned for reuse
  * @reserved: zero
  *
- * The counters start at zero when the device is bound and go on over
- * deregistration and registration.
+ * The counters start at zero when the device is bound. Deregistration and
+ * registration do not reset them.
  */
 struct kvm_s390_zpci_ioat_stats {
 	__u32 flags;
@@ -132,10 +131,10 @@ struct kvm_s390_zpci_ioat_stats {
 #define KVM_S390_ZPCI_INTERP_IS_ON	0x1
 
 /**
- * struct kvm_s390_zpci_interp - whether a function may be interpreted
- * @flags: %KVM_S390_ZPCI_INTERP_IS_ON if it may
- * @fh: the host's handle of the function, by which the guest must know it for
- *	its loads and stores to be interpreted
+ * struct kvm_s390_zpci_interp - state of interpretation
+ * @flags: %KVM_S390_ZPCI_INTERP_IS_ON if interpretation is on
+ * @fh: the host's handle of the function; loads and stores of the guest are
+ *	interpreted only with this handle
  * @reserved: zero
  */
 struct kvm_s390_zpci_interp {
@@ -150,18 +149,18 @@ struct kvm_s390_zpci_interp {
 
 /**
  * struct kvm_s390_zpci_aif - forward the interruptions of a function
- * @flags: %KVM_S390_ZPCI_AIF_HOST if the host is to be interrupted and to
- *	forward each interruption, %KVM_S390_ZPCI_AIF_SUMMARY if there is a
- *	summary bit; no other flag is defined
+ * @flags: %KVM_S390_ZPCI_AIF_HOST: interrupt the host, which forwards each
+ *	interruption; %KVM_S390_ZPCI_AIF_SUMMARY: there is a summary bit; no
+ *	other flag is defined
  * @noi: number of interruptions, at least 1
- * @ibv: guest address of the interruption bit vector, doubleword aligned. From
- *	its first doubleword to the one with the last bit it must lie in a page
- * @sb: guest address of the doubleword with the summary bit, doubleword aligned,
- *	or zero if there is none
+ * @ibv: guest address of the interruption bit vector, doubleword aligned. All
+ *	doublewords of the vector must be in one page.
+ * @sb: guest address of the doubleword with the summary bit, doubleword aligned;
+ *	zero without a summary bit
  * @isc: guest interruption subclass, 0 to 7
  * @ibvo: number of the first interruption bit in the vector, 0 to 63
- * @sbo: number of the summary bit in its doubleword, 0 to 63, or zero if there
- *	is none
+ * @sbo: number of the summary bit in its doubleword, 0 to 63; zero without a
+ *	summary bit
  * @reserved0: must be zero
  * @reserved: must be zero
  *
@@ -184,12 +183,12 @@ struct kvm_s390_zpci_aif {
 #define KVM_S390_ZPCI_AIF_IS_REG	0x1
 
 /**
- * struct kvm_s390_zpci_aif_stats - what became of a function's interruptions
- * @flags: %KVM_S390_ZPCI_AIF_IS_REG if they are forwarded, by whichever
- *	interface that was asked for
+ * struct kvm_s390_zpci_aif_stats - counters of interruption forwarding
+ * @flags: %KVM_S390_ZPCI_AIF_IS_REG if interruptions are forwarded, no matter
+ *	which interface registered them
  * @reserved0: zero
  * @forwarded: interruptions that the host made pending for the guest since the
- *	VFIO device was opened; those that the machine delivered don't count
+ *	VFIO device was opened, without those that the machine delivered
  * @reserved: zero
  */
 struct kvm_s390_zpci_aif_stats {
