@@ -9,6 +9,7 @@
 #define _S390_IOMMU_H
 
 #include <linux/iommu.h>
+#include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
 #include <asm/pci_dma.h>
@@ -30,6 +31,10 @@ struct zpci_dev;
  *	@dma_table is empty. Written under @list_lock; iommu_map() reads it under
  *	s390_iommu_map_srcu.
  * @list_lock: protects @devices and @shadow
+ * @nest_parent: may be the parent of nested domains
+ * @nr_mapped: pages that are mapped, if @nest_parent
+ * @children_lock: protects @children
+ * @children: nested domains whose parent this is
  * @rcu: for call_rcu()
  */
 struct s390_domain {
@@ -41,6 +46,10 @@ struct s390_domain {
 	bool			leaked;
 	struct s390_shadow	*shadow;
 	spinlock_t		list_lock;	/* devices, shadow */
+	bool			nest_parent;
+	atomic64_t		nr_mapped;
+	struct mutex		children_lock;	/* children */
+	struct list_head	children;
 	struct rcu_head		rcu;
 };
 
@@ -58,9 +67,27 @@ static inline struct s390_domain *to_s390_domain(struct iommu_domain *dom)
 /* Read-locked by iommu_map(), so that a claim can wait for calls that missed it */
 extern struct srcu_struct s390_iommu_map_srcu;
 
+void s390_iommu_block(struct device *dev, struct iommu_domain *old);
+void s390_iommu_set_domain(struct zpci_dev *zdev, struct iommu_domain *domain);
+
 #ifdef CONFIG_S390_IOMMU_SHADOW
+struct iommu_domain *
+s390_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
+			 u32 flags, const struct iommu_user_data *user_data);
+void s390_nested_detach(struct iommu_domain *domain);
+void s390_nested_unmap(struct s390_domain *parent, u64 first, u64 last);
 void s390_shadow_domain_detached(struct s390_domain *s390_domain);
 #else
+#define s390_domain_alloc_nested NULL
+
+static inline void s390_nested_detach(struct iommu_domain *domain)
+{
+}
+
+static inline void s390_nested_unmap(struct s390_domain *parent, u64 first, u64 last)
+{
+}
+
 static inline void s390_shadow_domain_detached(struct s390_domain *s390_domain)
 {
 }

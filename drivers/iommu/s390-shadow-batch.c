@@ -20,21 +20,19 @@
 
 /**
  * s390_shadow_alloc_batch() - allocate a batch
+ * @gfp: allocation flags
  *
  * Context: process; sleeps
  * Return: an empty batch or NULL
  */
-struct s390_shadow_batch *s390_shadow_alloc_batch(void)
+struct s390_shadow_batch *s390_shadow_alloc_batch(gfp_t gfp)
 {
 	struct s390_shadow_batch *batch;
 
-	/*
-	 * Don't charge it: a guest at the limit of its memory cgroup must be
-	 * able to unmap. There is one batch for each refresh in progress.
-	 */
-	batch = kmalloc_obj(*batch, S390_SHADOW_GFP & ~__GFP_ACCOUNT);
+	batch = kmalloc_obj(*batch, gfp);
 	if (!batch)
 		return NULL;
+	batch->charged = gfp & __GFP_ACCOUNT;
 	batch->walk_cache = (struct s390_shadow_walk_cache) {};
 	s390_shadow_init_batch(batch);
 	return batch;
@@ -74,7 +72,8 @@ static void destroy_batch(struct s390_shadow_batch *batch)
  * @shadow: the shadow
  * @batch: the batch or NULL
  *
- * Keeps the spare batch of @shadow, and one idle batch for the next refresh.
+ * Keeps the spare batch of @shadow, and one idle batch for the next refresh, if
+ * it is charged.
  *
  * Context: process
  */
@@ -83,7 +82,7 @@ void s390_shadow_free_batch(struct s390_shadow *shadow,
 {
 	if (!batch || batch == shadow->spare)
 		return;
-	if (cmpxchg(&shadow->idle, NULL, batch))
+	if (!batch->charged || cmpxchg(&shadow->idle, NULL, batch))
 		destroy_batch(batch);
 }
 

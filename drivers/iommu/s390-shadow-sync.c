@@ -424,6 +424,11 @@ static noinline int segment_link_pt(struct s390_shadow_segment *seg)
 		return -ENOMEM;
 	seg->pt = page_address(page);
 	WRITE_ONCE(*step, zpci_make_ste(page_to_phys(page)));
+	/*
+	 * Before frames are looked up: s390_shadow_unmap_gpa_range(), which is
+	 * called when a look-up fails, has to find the page table.
+	 */
+	smp_mb();
 	return 0;
 }
 

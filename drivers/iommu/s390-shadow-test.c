@@ -604,7 +604,7 @@ static void prune_with_failed_flush(struct kunit *test)
 	/* A segment table and a page table for each region */
 	KUNIT_EXPECT_EQ(test, tables(f), 2 * NR_REGIONS);
 
-	batch = s390_shadow_alloc_batch();
+	batch = s390_shadow_alloc_batch(S390_SHADOW_GFP);
 	KUNIT_ASSERT_NOT_NULL(test, batch);
 	f->failing_refreshes = 1;
 	s390_shadow_prune(f->shadow, &batch);

@@ -190,13 +190,14 @@ s390_shadow_engine_create(const struct s390_shadow_config *cfg,
 			  const struct s390_shadow_host_ops *host_ops,
 			  void *host, bool refresh_new, u32 id)
 {
+	static atomic64_t created;
 	struct s390_shadow *shadow;
 	unsigned int i;
 
 	shadow = kzalloc_obj(*shadow, GFP_KERNEL_ACCOUNT);
 	if (!shadow)
 		return NULL;
-	shadow->spare = s390_shadow_alloc_batch();
+	shadow->spare = s390_shadow_alloc_batch(S390_SHADOW_GFP);
 	if (!shadow->spare)
 		goto free_shadow;
 	shadow->root = dma_alloc_cpu_table(S390_SHADOW_GFP);
@@ -213,6 +214,7 @@ s390_shadow_engine_create(const struct s390_shadow_config *cfg,
 	shadow->host_ops = host_ops;
 	shadow->host = host;
 	shadow->refresh_new = refresh_new;
+	shadow->nr = atomic64_add_return(1, &created);
 	shadow->id = id;
 	for (i = 0; i < S390_SHADOW_BUCKETS; i++)
 		mutex_init(&shadow->buckets[i].lock);

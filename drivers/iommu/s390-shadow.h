@@ -114,6 +114,7 @@ struct s390_shadow_walk_cache {
 /**
  * struct s390_shadow_batch - changes that wait for one host refresh
  * @nr: number of @frames
+ * @charged: charged to the memory cgroup, and may be kept for the next refresh
  * @pts: shadow page tables removed from the host table, linked by page->lru
  * @tables: segment and region tables removed from the host table, linked by
  *	their first entry, see s390-shadow-prune.c
@@ -129,6 +130,7 @@ struct s390_shadow_walk_cache {
  */
 struct s390_shadow_batch {
 	unsigned int nr;
+	bool charged;
 	struct list_head pts;
 	unsigned long *tables;
 	u64 buckets;
@@ -187,6 +189,7 @@ struct s390_shadow_segment {
  * @guest: argument of @ops
  * @host_ops: access to the host
  * @host: argument of @host_ops
+ * @nr: number of the shadow, never 0 and never used again
  * @id: function ID, for trace events
  * @refresh_new: an entry that becomes valid needs a host refresh, too
  * @unflushed: sum of @unflushed of all buckets
@@ -235,6 +238,7 @@ struct s390_shadow {
 	void *guest;
 	const struct s390_shadow_host_ops *host_ops;
 	void *host;
+	u64 nr;
 	u32 id;
 	bool refresh_new;
 	atomic_t unflushed;
@@ -279,7 +283,7 @@ void s390_shadow_unlink_pt(struct s390_shadow *shadow,
 			   unsigned long *step, u64 iova);
 
 /* s390-shadow-batch.c */
-struct s390_shadow_batch *s390_shadow_alloc_batch(void);
+struct s390_shadow_batch *s390_shadow_alloc_batch(gfp_t gfp);
 void s390_shadow_init_batch(struct s390_shadow_batch *batch);
 void s390_shadow_free_batch(struct s390_shadow *shadow,
 			    struct s390_shadow_batch *batch);
@@ -307,8 +311,11 @@ s390_shadow_get_batch(struct s390_shadow *shadow)
 {
 	struct s390_shadow_batch *batch = xchg(&shadow->idle, NULL);
 
-	if (!batch)
-		return s390_shadow_alloc_batch();
+	if (!batch) {
+		/* A guest at the limit of its memory cgroup must be able to unmap */
+		return s390_shadow_alloc_batch(S390_SHADOW_GFP) ?:
+		       s390_shadow_alloc_batch(S390_SHADOW_GFP & ~__GFP_ACCOUNT);
+	}
 	batch->budget = S390_SHADOW_BUDGET;
 	batch->walk_cache.valid = false;
 	return batch;

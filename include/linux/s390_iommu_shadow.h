@@ -130,6 +130,7 @@ enum s390_shadow_pass {
  * @pass: the current pass
  * @retried: there was a pass to unmap; the next lack of resources is an error
  * @made_room: there was a pass to make room; don't begin another one
+ * @shadow_nr: number of the shadow, for s390_iommu_refresh()
  *
  * Private to the shadow after s390_shadow_walk_init().
  */
@@ -140,6 +141,7 @@ struct s390_shadow_walk {
 	enum s390_shadow_pass pass;
 	bool retried;
 	bool made_room;
+	u64 shadow_nr;
 };
 
 /**
@@ -203,6 +205,9 @@ struct s390_shadow *s390_shadow_get(struct s390_shadow *shadow);
 void s390_shadow_put(struct s390_shadow *shadow);
 int s390_shadow_refresh(struct s390_shadow *shadow,
 			struct s390_shadow_walk *walk);
+int s390_iommu_refresh(struct zpci_dev *zdev, struct s390_shadow_walk *walk);
+void s390_iommu_shadow_stats(struct zpci_dev *zdev,
+			     struct s390_shadow_stats *stats);
 void s390_shadow_unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last);
 void s390_shadow_stats(struct s390_shadow *shadow,
 		       struct s390_shadow_stats *stats);

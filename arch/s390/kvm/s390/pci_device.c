@@ -246,7 +246,9 @@ static int zpci_device_ioat_reg(struct kvm_s390_zpci_device *zpci,
 
 	if (copy_from_user(&args, arg, sizeof(args)))
 		return -EFAULT;
-	if (args.flags || memchr_inv(args.reserved, 0, sizeof(args.reserved)))
+	if (args.flags & ~KVM_S390_ZPCI_IOAT_NESTED ||
+	    (args.flags & KVM_S390_ZPCI_IOAT_NESTED && args.iota) ||
+	    memchr_inv(args.reserved, 0, sizeof(args.reserved)))
 		return -EINVAL;
 
 	/* kvm->lock: the VM must not become protected meanwhile */

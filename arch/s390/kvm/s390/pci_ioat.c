@@ -99,7 +99,9 @@ struct kvm_s390_ioat {
  * @entry: in kvm->arch.zpci_ioat_list
  * @ioat: what is registered
  * @kvm: the VM
- * @shadow: shadow of the function's domain
+ * @shadow: shadow of the function's domain, or NULL: the nested domain that @dev is
+ *	attached to has one
+ * @dev: the function, referenced
  * @fh: guest's function handle
  * @pba: first I/O address of the aperture
  * @pal: last I/O address of the aperture, the last byte of a 4 KiB frame
@@ -113,6 +115,7 @@ struct ioat_reg {
 	struct kvm_s390_ioat *ioat;
 	struct kvm *kvm;
 	struct s390_shadow *shadow;
+	struct device *dev;
 	u32 fh;
 	u64 pba;
 	u64 pal;
@@ -424,8 +427,11 @@ static void ioat_reg_release(struct kref *ref)
 {
 	struct ioat_reg *reg = container_of(ref, struct ioat_reg, ref);
 
-	s390_shadow_put(reg->shadow);
-	kvm_s390_pins_release(&reg->pins);
+	if (reg->shadow) {
+		s390_shadow_put(reg->shadow);
+		kvm_s390_pins_release(&reg->pins);
+	}
+	put_device(reg->dev);
 	kref_put(&reg->ioat->ref, ioat_release);
 	kfree_rcu(reg, rcu);
 }
@@ -469,6 +475,14 @@ static struct ioat_reg *ioat_reg_nth(struct kvm *kvm, unsigned int n)
 static void ioat_reg_put(struct ioat_reg *reg)
 {
 	kref_put(&reg->ref, ioat_reg_release);
+}
+
+static void ioat_reg_stats(struct ioat_reg *reg, struct s390_shadow_stats *stats)
+{
+	if (reg->shadow)
+		s390_shadow_stats(reg->shadow, stats);
+	else
+		s390_iommu_shadow_stats(to_zpci_dev(reg->dev), stats);
 }
 
 /* Add the counters of a shadow, except what tells the present state */
@@ -559,6 +573,36 @@ void kvm_s390_ioat_free(struct kvm_s390_ioat *ioat)
 	kref_put(&ioat->ref, ioat_release);
 }
 
+/* Claim the function's domain and shadow the guest's table into it */
+static int ioat_shadow_create(struct ioat_reg *reg, struct device *dev,
+			      const struct kvm_s390_zpci_ioat *args)
+{
+	struct s390_shadow_config cfg = {
+		.iota = args->iota,
+		.pba = args->pba,
+		.pal = args->pal,
+	};
+	struct s390_shadow *shadow;
+	int rc;
+
+	rc = kvm_s390_pins_init(&reg->pins, reg->kvm, capable(CAP_IPC_LOCK));
+	if (rc)
+		return rc;
+	shadow = s390_shadow_create(dev, &cfg, &ioat_guest_ops, reg);
+	if (IS_ERR(shadow)) {
+		kvm_s390_pins_end(&reg->pins);
+		kvm_s390_pins_release(&reg->pins);
+		return PTR_ERR(shadow);
+	}
+
+	/*
+	 * s390_shadow_destroy() drops the creator's reference; this one lets
+	 * intercepts that found the registration call the shadow after that.
+	 */
+	reg->shadow = s390_shadow_get(shadow);
+	return 0;
+}
+
 /**
  * kvm_s390_ioat_register - register a guest's I/O translation table
  * @ioat: the function's I/O address translation
@@ -582,13 +626,7 @@ void kvm_s390_ioat_free(struct kvm_s390_ioat *ioat)
 int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
 			   const struct kvm_s390_zpci_ioat *args)
 {
-	struct s390_shadow_config cfg = {
-		.iota = args->iota,
-		.pba = args->pba,
-		.pal = args->pal,
-	};
 	struct kvm *kvm = ioat->kvm;
-	struct s390_shadow *shadow;
 	struct ioat_reg *reg;
 	int rc;
 
@@ -597,6 +635,9 @@ int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
 
 	if (kvm_is_ucontrol(kvm) || kvm_s390_pv_is_protected(kvm))
 		return -EOPNOTSUPP;
+	if (offset_in_page(args->pba) || !PAGE_ALIGNED(args->pal + 1) ||
+	    args->pba > args->pal)
+		return -EINVAL;
 	if (ioat->reg)
 		return -EEXIST;
 	list_for_each_entry(reg, &kvm->arch.zpci_ioat_list, entry) {
@@ -615,33 +656,21 @@ int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
 	reg->pal = args->pal;
 	reg->id = ++kvm->arch.zpci_ioat_regs;
 
-	rc = kvm_s390_pins_init(&reg->pins, kvm, capable(CAP_IPC_LOCK));
-	if (rc)
-		goto free;
-	shadow = s390_shadow_create(dev, &cfg, &ioat_guest_ops, reg);
-	if (IS_ERR(shadow)) {
-		rc = PTR_ERR(shadow);
-		goto end_pins;
+	if (!(args->flags & KVM_S390_ZPCI_IOAT_NESTED)) {
+		rc = ioat_shadow_create(reg, dev, args);
+		if (rc) {
+			kfree(reg);
+			return rc;
+		}
 	}
 
-	/*
-	 * s390_shadow_destroy() drops the creator's reference; this one lets
-	 * intercepts that found the registration call the shadow after that.
-	 */
-	reg->shadow = s390_shadow_get(shadow);
+	reg->dev = get_device(dev);
 	kref_get(&ioat->ref);
 	reg->ioat = ioat;
 	ioat->reg = reg;
 	list_add_tail_rcu(&reg->entry, &kvm->arch.zpci_ioat_list);
 
 	return 0;
-
-end_pins:
-	kvm_s390_pins_end(&reg->pins);
-	kvm_s390_pins_release(&reg->pins);
-free:
-	kfree(reg);
-	return rc;
 }
 
 /**
@@ -671,14 +700,18 @@ int kvm_s390_ioat_deregister(struct kvm_s390_ioat *ioat)
 	 * On the list until nothing is pinned any more, for the sake of
 	 * kvm_s390_ioat_in_use(). Intercepts that find it get -ENODEV.
 	 */
-	s390_shadow_destroy(reg->shadow);
-	kvm_s390_pins_end(&reg->pins);
+	if (reg->shadow) {
+		s390_shadow_destroy(reg->shadow);
+		kvm_s390_pins_end(&reg->pins);
+	}
 	list_del_rcu(&reg->entry);
 	ioat->reg = NULL;
 
-	/* Only now, so that what destruction withdrew is counted too */
-	s390_shadow_stats(reg->shadow, &stats);
-	ioat_add_stats(&ioat->past, &stats);
+	/* Only now, to count what destruction unmapped. A nested domain goes on. */
+	if (reg->shadow) {
+		s390_shadow_stats(reg->shadow, &stats);
+		ioat_add_stats(&ioat->past, &stats);
+	}
 	ioat_reg_put(reg);
 
 	return 0;
@@ -705,9 +738,10 @@ void kvm_s390_ioat_get_stats(struct kvm_s390_ioat *ioat,
 	lockdep_assert_held(&ioat->kvm->arch.zpci_dev_lock);
 
 	if (ioat->reg) {
-		s390_shadow_stats(ioat->reg->shadow, &cur);
+		ioat_reg_stats(ioat->reg, &cur);
 		ioat_add_stats(&sum, &cur);
-		kept = kvm_s390_pins_kept(&ioat->reg->pins);
+		if (ioat->reg->shadow)
+			kept = kvm_s390_pins_kept(&ioat->reg->pins);
 	}
 
 	*stats = (struct kvm_s390_zpci_ioat_stats) {
@@ -756,6 +790,9 @@ void kvm_s390_ioat_flush_memslot(struct kvm *kvm,
 
 	mutex_lock(&kvm->arch.zpci_dev_lock);
 	list_for_each_entry(reg, &kvm->arch.zpci_ioat_list, entry) {
+		/* What the parent of a nested domain maps is user space's affair */
+		if (!reg->shadow)
+			continue;
 		s390_shadow_unmap_gpa_range(reg->shadow, gaddr, last);
 		kvm_s390_pins_forget(&reg->pins, slot);
 	}
@@ -801,12 +838,15 @@ static int ioat_walk(struct kvm_vcpu *vcpu, struct ioat_reg *reg,
 {
 	int rc;
 
-	while ((rc = s390_shadow_refresh(reg->shadow, walk)) == -EAGAIN) {
+	for (;;) {
+		rc = reg->shadow ? s390_shadow_refresh(reg->shadow, walk) :
+				   s390_iommu_refresh(to_zpci_dev(reg->dev), walk);
+		if (rc != -EAGAIN)
+			return rc;
 		kvm_vcpu_srcu_read_unlock(vcpu);
 		cond_resched();
 		kvm_vcpu_srcu_read_lock(vcpu);
 	}
-	return rc;
 }
 
 /*
@@ -822,7 +862,8 @@ static noinline int ioat_walk_again(struct kvm_vcpu *vcpu, struct ioat_reg *reg,
 	unsigned int n;
 
 	for (n = 0; (other = ioat_reg_nth(vcpu->kvm, n)); n++) {
-		nr += kvm_s390_pins_give_back(&other->pins);
+		if (other->shadow)
+			nr += kvm_s390_pins_give_back(&other->pins);
 		ioat_reg_put(other);
 	}
 	if (!nr)

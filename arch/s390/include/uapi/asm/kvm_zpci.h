@@ -53,15 +53,24 @@ struct kvm_s390_zpci_bind {
 	__u64 reserved[3];
 };
 
+/* Flag of struct kvm_s390_zpci_ioat */
+#define KVM_S390_ZPCI_IOAT_NESTED	0x1
+
 /**
  * struct kvm_s390_zpci_ioat - register the guest's I/O translation table
- * @flags: no flag is defined, must be zero
+ * @flags: %KVM_S390_ZPCI_IOAT_NESTED or zero
  * @fh: function handle in the guest's RPCITs
  * @pba: PCI base address: first I/O address of the aperture, 4 KiB aligned
  * @pal: PCI address limit: last I/O address of the aperture, the last byte
  *	of a 4 KiB frame
- * @iota: I/O translation anchor from the guest's MPCIFC
+ * @iota: I/O translation anchor from the guest's MPCIFC; zero with
+ *	%KVM_S390_ZPCI_IOAT_NESTED
  * @reserved: must be zero
+ *
+ * With %KVM_S390_ZPCI_IOAT_NESTED the guest's table is that of the nested HWPT
+ * (IOMMU_HWPT_DATA_S390_ZPCI) that the function is attached to, at the time of each
+ * RPCIT. @pba and @pal are those of the HWPT. An RPCIT goes to user space while no
+ * nested HWPT is attached.
  *
  * The fields are those of the function information block (FIB) of MPCIFC,
  * function 4 (register I/O address translation parameters).

@@ -36,6 +36,10 @@ FIXTURE_VARIANT_ADD(zpci_dma, cdev) {
 	.mode = ZPCI_CDEV,
 };
 
+FIXTURE_VARIANT_ADD(zpci_dma, nested) {
+	.mode = ZPCI_NESTED,
+};
+
 FIXTURE_SETUP(zpci_dma)
 {
 	struct zpci_vm *m = &self->m;

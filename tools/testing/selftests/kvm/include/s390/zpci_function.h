@@ -12,10 +12,17 @@
 /* Modes of struct iommu that the tests use */
 #define ZPCI_GROUP	MODE_VFIO_TYPE1V2_IOMMU
 #define ZPCI_CDEV	MODE_IOMMUFD
+/* An iommufd, too, in which the guest's table is a nested HWPT */
+#define ZPCI_NESTED	"nested"
 
 static inline bool zpci_mode_is_cdev(const char *mode)
 {
-	return !strcmp(mode, ZPCI_CDEV);
+	return strcmp(mode, ZPCI_GROUP);
+}
+
+static inline bool zpci_mode_is_nested(const char *mode)
+{
+	return !strcmp(mode, ZPCI_NESTED);
 }
 
 /* File descriptor of the iommufd or of the container */

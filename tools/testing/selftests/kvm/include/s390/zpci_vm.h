@@ -52,6 +52,8 @@ enum {
  * @nvme: the controller
  * @kvm_vfio: file descriptor of the KVM VFIO device
  * @zpci: file descriptor of the KVM zPCI device
+ * @parent: HWPT that maps the guest's memory, in mode ZPCI_NESTED
+ * @nested: HWPT of the registered table, 0 if none, in that mode
  * @pba: first I/O address of the registered aperture
  * @pal: last I/O address of the registered aperture
  * @copy: guest memory as it was at zpci_vm_snapshot()
@@ -65,6 +67,8 @@ struct zpci_vm {
 	struct nvme_ctrl nvme;
 	int kvm_vfio;
 	int zpci;
+	u32 parent;
+	u32 nested;
 	u64 pba;
 	u64 pal;
 	void *copy;

@@ -133,7 +133,7 @@ static int open_by_cdev(struct vfio_pci_device *f, int kvm_vfio)
 
 	vfio_pci_cdev_open(f, f->bdf);
 	join_vm(kvm_vfio, f->fd);
-	err = -__vfio_device_bind_iommufd(f->fd, f->iommu->iommufd, NULL);
+	err = -__vfio_pci_device_bind(f, NULL);
 	if (err) {
 		leave_vm(kvm_vfio, f->fd);
 		return err;
@@ -151,7 +151,8 @@ static struct vfio_pci_device *try_open(const char *bdf, const char *mode,
 	if (!has_config_space(bdf))
 		revive(bdf);
 	wait_until_free(bdf);
-	f = vfio_pci_device_alloc(bdf, iommu_init(mode));
+	f = vfio_pci_device_alloc(bdf, iommu_init(zpci_mode_is_cdev(mode) ?
+						  MODE_IOMMUFD : mode));
 	*err = zpci_mode_is_cdev(mode) ? open_by_cdev(f, kvm_vfio) :
 					 open_by_group(f, kvm_vfio);
 	if (!*err)

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/ioctl.h>
 
+#include <linux/iommufd.h>
 #include <linux/vfio_zdev.h>
 
 #include "kselftest.h"
@@ -41,6 +43,51 @@ void zpci_vm_create(struct zpci_vm *m, const char *mode)
 	zpci_vm_open_function(m, mode);
 }
 
+static u32 alloc_hwpt(struct zpci_vm *m, u32 flags, u32 pt_id,
+		      struct iommu_hwpt_s390_zpci *data)
+{
+	struct iommu_hwpt_alloc cmd = {
+		.size = sizeof(cmd),
+		.flags = flags,
+		.dev_id = m->device->devid,
+		.pt_id = pt_id,
+		.data_type = data ? IOMMU_HWPT_DATA_S390_ZPCI : 0,
+		.data_len = data ? sizeof(*data) : 0,
+		.data_uptr = (uintptr_t)data,
+	};
+
+	return ioctl(m->device->iommu->iommufd, IOMMU_HWPT_ALLOC, &cmd) ?
+	       0 : cmd.out_hwpt_id;
+}
+
+/* Map the guest's memory into the IOAS as its functions see it. */
+static void create_parent(struct zpci_vm *m)
+{
+	struct userspace_mem_region *region;
+	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
+	int iommufd = m->device->iommu->iommufd, bkt;
+
+	TEST_ASSERT(!ioctl(iommufd, IOMMU_IOAS_ALLOC, &ioas), "IOMMU_IOAS_ALLOC");
+	hash_for_each(m->guest.vm->regions.slot_hash, bkt, region, slot_node) {
+		struct iommu_ioas_map map = {
+			.size = sizeof(map),
+			.flags = IOMMU_IOAS_MAP_FIXED_IOVA |
+				 IOMMU_IOAS_MAP_READABLE |
+				 IOMMU_IOAS_MAP_WRITEABLE,
+			.ioas_id = ioas.out_ioas_id,
+			.user_va = region->region.userspace_addr,
+			.iova = m->start_dma + region->region.guest_phys_addr,
+			.length = region->region.memory_size,
+		};
+
+		TEST_ASSERT(!ioctl(iommufd, IOMMU_IOAS_MAP, &map),
+			    "IOMMU_IOAS_MAP: %s", strerror(errno));
+	}
+	m->parent = alloc_hwpt(m, IOMMU_HWPT_ALLOC_NEST_PARENT,
+			       ioas.out_ioas_id, NULL);
+	TEST_ASSERT(m->parent, "IOMMU_HWPT_ALLOC: %s", strerror(errno));
+}
+
 void zpci_vm_open_function(struct zpci_vm *m, const char *mode)
 {
 	m->kvm_vfio = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_VFIO);
@@ -51,6 +98,9 @@ void zpci_vm_open_function(struct zpci_vm *m, const char *mode)
 	m->pal = m->start_dma + ZPCI_VM_PAL_OFFSET;
 	TEST_ASSERT(m->pal < m->end_dma,
 		    "the function has too small a DMA aperture");
+	m->nested = 0;
+	if (zpci_mode_is_nested(mode))
+		create_parent(m);
 }
 
 /* Close the function and the VFIO file that KVM holds: a group or a cdev. */
@@ -96,6 +146,33 @@ int zpci_vm_bind(struct zpci_vm *m)
 			KVM_DEV_S390_ZPCI_BIND_VFIO, &bind);
 }
 
+/* Make the guest's table that of the function; return an errno. */
+static int attach_nested(struct zpci_vm *m, const struct kvm_s390_zpci_ioat *ioat)
+{
+	struct iommu_hwpt_s390_zpci data = {
+		.iota = ioat->iota,
+		.pba = ioat->pba,
+		.pal = ioat->pal,
+		.base = m->start_dma,
+	};
+
+	m->nested = alloc_hwpt(m, 0, m->parent, &data);
+	return m->nested ? -__vfio_device_attach_iommufd_pt(m->device->fd,
+							    m->nested) : errno;
+}
+
+static void detach_nested(struct zpci_vm *m)
+{
+	struct iommu_destroy destroy = { .size = sizeof(destroy), .id = m->nested };
+	int err;
+
+	err = __vfio_device_detach_iommufd_pt(m->device->fd);
+	TEST_ASSERT(!err, "VFIO_DEVICE_DETACH_IOMMUFD_PT: %s", strerror(-err));
+	err = ioctl(m->device->iommu->iommufd, IOMMU_DESTROY, &destroy);
+	TEST_ASSERT(!err, "IOMMU_DESTROY: %s", strerror(errno));
+	m->nested = 0;
+}
+
 int zpci_vm_register_range(struct zpci_vm *m, u64 pba, u64 pal)
 {
 	struct kvm_s390_zpci_ioat ioat = {
@@ -104,7 +181,15 @@ int zpci_vm_register_range(struct zpci_vm *m, u64 pba, u64 pal)
 		.pal = pal,
 		.iota = zpci_guest_iota(&m->guest),
 	};
+	int err;
 
+	if (zpci_mode_is_nested(m->mode)) {
+		err = attach_nested(m, &ioat);
+		if (err)
+			return err;
+		ioat.flags = KVM_S390_ZPCI_IOAT_NESTED;
+		ioat.iota = 0;
+	}
 	return attr_set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_REG,
 			&ioat);
 }
@@ -116,8 +201,12 @@ int zpci_vm_register(struct zpci_vm *m)
 
 int zpci_vm_deregister(struct zpci_vm *m)
 {
-	return attr_set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_DEREG,
-			NULL);
+	int err = attr_set(m, KVM_DEV_S390_ZPCI_IOAT,
+			   KVM_DEV_S390_ZPCI_IOAT_DEREG, NULL);
+
+	if (!err && m->nested)
+		detach_nested(m);
+	return err;
 }
 
 /*
