@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Test of the function that the zpci_*_test programs use, without a guest
- *
- * A failure is one of the function, of VFIO or of libvfio, not of KVM.
+ * Test of an interrupt that is freed while it is handled, without a guest
  */
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -17,14 +14,12 @@
 #include "processor.h"
 #include "zpci_baseline.h"
 #include "zpci_function.h"
-#include "zpci_guest.h"
 #include "zpci_harness.h"
 
 #define DATA_PAGE	4	/* after the queues */
 
 FIXTURE(zpci_vfio) {
 	struct zpci_baseline b;
-	void *data;
 	u64 iova;
 };
 
@@ -43,7 +38,6 @@ FIXTURE_VARIANT_ADD(zpci_vfio, cdev) {
 FIXTURE_SETUP(zpci_vfio)
 {
 	zpci_baseline_open(&self->b, variant->mode);
-	self->data = self->b.mem + DATA_PAGE * PAGE_SIZE;
 	self->iova = self->b.iova + DATA_PAGE * PAGE_SIZE;
 	zpci_baseline_start(&self->b);
 }
@@ -51,74 +45,6 @@ FIXTURE_SETUP(zpci_vfio)
 FIXTURE_TEARDOWN(zpci_vfio)
 {
 	zpci_baseline_close(&self->b);
-}
-
-TEST_F(zpci_vfio, identify)
-{
-	char serial[21];
-
-	ASSERT_EQ(0, nvme_identify_ctrl(&self->b.nvme, self->iova, 0));
-	nvme_serial(self->data, serial);
-	EXPECT_NE(0, strlen(serial));
-	TH_LOG("serial number '%s'", serial);
-}
-
-/* Write data to the disk and read it back: one page, two pages, many pages. */
-TEST_F(zpci_vfio, read_write)
-{
-	const int pages[] = { 1, 2, 16 };
-	u64 *out = self->data, *in = out + 16 * PAGE_SIZE / sizeof(*out);
-	u64 *list = in + 16 * PAGE_SIZE / sizeof(*in);
-	u64 iova_in = self->iova + 16 * PAGE_SIZE;
-	u64 iova_list = self->iova + 32 * PAGE_SIZE;
-	u64 prp2;
-	int i, j;
-
-	for (i = 0; i < ARRAY_SIZE(pages); i++) {
-		u32 bytes = pages[i] * PAGE_SIZE;
-
-		for (j = 0; j < bytes / sizeof(*out); j++)
-			out[j] = zpci_pattern(i + 1, j);
-		memset(in, 0, bytes);
-		for (j = 1; j < pages[i]; j++)
-			list[j - 1] = htole64(self->iova + j * PAGE_SIZE);
-		prp2 = pages[i] == 2 ? self->iova + PAGE_SIZE : iova_list;
-		ASSERT_EQ(0, nvme_write(&self->b.nvme, 0, bytes, self->iova,
-					prp2));
-		for (j = 1; j < pages[i]; j++)
-			list[j - 1] = htole64(iova_in + j * PAGE_SIZE);
-		prp2 = pages[i] == 2 ? iova_in + PAGE_SIZE : iova_list;
-		ASSERT_EQ(0, nvme_read(&self->b.nvme, 0, bytes, iova_in, prp2));
-		EXPECT_EQ(0, memcmp(out, in, bytes)) {
-			TH_LOG("%d pages came back changed", pages[i]);
-		}
-	}
-}
-
-/*
- * DMA to an unmapped I/O address puts the function into error state. A reset
- * recovers it. The other tests depend on that.
- */
-TEST_F(zpci_vfio, error_and_recovery)
-{
-	int ret;
-
-	ret = nvme_identify_ctrl(&self->b.nvme,
-				 self->b.iova + ZPCI_BASELINE_SIZE, 0);
-	EXPECT_EQ(NVME_FUNCTION_ERROR, ret) {
-		TH_LOG("DMA to nowhere: %s", nvme_result(ret));
-	}
-	EXPECT_TRUE(nvme_function_in_error(&self->b.nvme));
-	zpci_function_recover(self->b.device);
-	EXPECT_FALSE(nvme_function_in_error(&self->b.nvme));
-	/*
-	 * Map again: without "s390/pci: Refresh translations after re-
-	 * registering a table" the reset loses the translations.
-	 */
-	iommu_unmap(self->b.device->iommu, &self->b.region);
-	iommu_map(self->b.device->iommu, &self->b.region);
-	zpci_baseline_start(&self->b);
-	EXPECT_EQ(0, nvme_identify_ctrl(&self->b.nvme, self->iova, 0));
 }
 
 /* Number of epoll files that the interrupt handler wakes up */
