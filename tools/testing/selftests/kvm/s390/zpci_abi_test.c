@@ -383,6 +383,35 @@ TEST_F(zpci_abi, unknown_flags)
 	EXPECT_EQ(0, do_register(m, &self->ioat));
 }
 
+/* A registration without a table of its own */
+TEST_F(zpci_abi, nested)
+{
+	struct kvm_s390_zpci_ioat i = self->ioat;
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit rpcit;
+
+	ASSERT_EQ(0, zpci_vm_bind(m));
+	i.flags = KVM_S390_ZPCI_IOAT_NESTED;
+	EXPECT_EQ(EINVAL, do_register(m, &i));
+	i.iota = 0;
+	i.pba++;
+	EXPECT_EQ(EINVAL, do_register(m, &i));
+	i.pba = i.pal + 1;
+	EXPECT_EQ(EINVAL, do_register(m, &i));
+	i.pba = self->ioat.pba;
+	i.pal--;
+	EXPECT_EQ(EINVAL, do_register(m, &i));
+	i.pal++;
+	ASSERT_EQ(0, do_register(m, &i));
+	EXPECT_EQ(EEXIST, do_register(m, &i));
+
+	/* No nested domain is attached: the RPCIT is for user space. */
+	rpcit = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
+	EXPECT_EQ(1, rpcit.exits);
+	EXPECT_EQ(1, zpci_vm_stats(m).user_gone);
+	EXPECT_EQ(0, zpci_vm_deregister(m));
+}
+
 /* Set each bit of each reserved byte. */
 TEST_F(zpci_abi, reserved_bytes)
 {
