@@ -145,8 +145,8 @@ TEST_F_TIMEOUT(s390_nested_fault, fail_nth, 300)
 	      __vfio_device_detach_iommufd_pt(vm->device->fd));
 
 	/* A refresh takes back what the guest has given up: a table, too */
-	map_range(vm, 0, SIZE, 0);
-	SWEEP(refresh(vm, 0, SIZE, &inv), EIO, {
+	map_range(vm, SZ_64K, SIZE, 0);
+	SWEEP(refresh(vm, SZ_64K, SIZE, &inv), EIO, {
 		if (inv.status)
 			EXPECT_EQ(IOMMU_S390_ZPCI_REFRESH_NO_RESOURCES, inv.status);
 		ASSERT_EQ(0, attach(vm, vm->parent));
