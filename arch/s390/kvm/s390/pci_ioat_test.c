@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of who may have a registered I/O translation table
+ * KUnit tests of registration and RPCIT with protected and ucontrol VMs
  *
- * Protected virtualization can't be had without the hardware, so these tests
- * look at the decisions alone: with a VM and a virtual CPU that are nothing but
- * memory, and that carry the handle that makes them protected.
+ * Protected virtualization needs hardware. These tests check only the decisions.
+ * VM and vCPU are zeroed structures; a handle marks them as protected.
  */
 
 #include <kunit/test.h>
@@ -43,7 +42,7 @@ static int ioat_test_init(struct kunit *test)
 					  GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, f->kvm->arch.gmap);
 
-	/* Gives the test's thread an address space, which the VM has then */
+	/* Give the test's thread an address space for the VM */
 	memory = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
 			       MAP_ANONYMOUS | MAP_PRIVATE, 0);
 	KUNIT_ASSERT_NE(test, memory, 0);
@@ -91,19 +90,19 @@ static int try_register(struct ioat_fixture *f)
 	return rc;
 }
 
-/* The guest's memory is not for the host to read, nor for the function */
+/* Refuse a protected VM: neither host nor function can access its memory */
 static void register_protected(struct kunit *test)
 {
 	struct ioat_fixture *f = test->priv;
 
-	/* Not a PCI function: as far as this test can get */
+	/* The VM passes all checks; the device is no PCI function */
 	KUNIT_EXPECT_EQ(test, try_register(f), -ENODEV);
 	f->kvm->arch.pv.handle = 1;
 	KUNIT_EXPECT_EQ(test, try_register(f), -EOPNOTSUPP);
 	KUNIT_EXPECT_FALSE(test, kvm_s390_ioat_in_use(f->kvm));
 }
 
-/* KVM does not know the memory of such a guest */
+/* Refuse a ucontrol VM: KVM does not manage its memory */
 static void register_ucontrol(struct kunit *test)
 {
 	struct ioat_fixture *f = test->priv;
@@ -123,9 +122,8 @@ static int try_rpcit(struct ioat_fixture *f)
 }
 
 /*
- * A table is registered, and the guest executes RPCIT in the problem state. That
- * is an exception for an ordinary guest. Nothing at all must be decided for a
- * protected one.
+ * Execute RPCIT in the problem state, with a registered table. An ordinary guest
+ * gets a program interruption. The RPCIT of a protected guest goes to user space.
  */
 static void rpcit_protected(struct kunit *test)
 {
@@ -148,7 +146,7 @@ static void rpcit_protected(struct kunit *test)
 	list_del(&f->registered);
 }
 
-/* What was left unfinished is forgotten when the guest is protected */
+/* Drop an interrupted RPCIT if the guest is protected */
 static void resume_protected(struct kunit *test)
 {
 	struct ioat_fixture *f = test->priv;

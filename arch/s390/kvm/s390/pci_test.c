@@ -4,10 +4,10 @@
  *
  * Copyright (C) 2026 the authors of the s390 KVM zPCI series
  *
- * What is decided before a function or guest memory is touched: the interruption
- * parameters, and the states in which there is nothing to do or to be had. That
- * needs neither a PCI function nor a guest, just a VM and a function that are
- * nothing but memory.
+ * Test what is decided before a function or guest memory is accessed: checks of
+ * interruption parameters, and states in which an operation fails or does nothing.
+ * VM and function are zeroed structures. The tests need no PCI function and no
+ * guest.
  */
 
 #include <kunit/test.h>
@@ -68,7 +68,7 @@ static struct kvm_s390_pci_aif aif_of(u64 ibv, u32 noi, u8 ibvo)
 	};
 }
 
-/* From one interruption to as many as the function and the FIB have */
+/* Accept 1 interruption up to the maximum of the function and of the FIB */
 static void number_of_interruptions(struct kunit *test)
 {
 	static const struct {
@@ -82,7 +82,7 @@ static void number_of_interruptions(struct kunit *test)
 		{ 0xfff, 0xfff, 0 },
 		{ 0xfff, ~0U, 0 },
 		{ 0x1000, ~0U, -EINVAL },
-		{ 0x1001, ~0U, -EINVAL },	/* Would be 1 in the FIB */
+		{ 0x1001, ~0U, -EINVAL },	/* Truncated to 1 in the FIB */
 		{ ~0U, ~0U, -EINVAL },		/* BITS_TO_LONGS() overflows */
 		{ 1, 0, -EINVAL },
 	};
@@ -97,7 +97,7 @@ static void number_of_interruptions(struct kunit *test)
 	}
 }
 
-/* Fields that are narrower in the FIB must not be cut off */
+/* Reject values that do not fit in the narrower fields of the FIB */
 static void narrow_fields(struct kunit *test)
 {
 	struct kvm_s390_pci_aif aif;
@@ -134,7 +134,7 @@ static void alignment(struct kunit *test)
 				    "bit vector at %u", i);
 		aif = aif_of(0x10000, 1, 0);
 		aif.sb = 0x20000 + i;
-		/* Means nothing without a summary bit */
+		/* The address is ignored without a summary bit */
 		KUNIT_EXPECT_EQ(test, 0, kvm_s390_pci_aif_check(&aif, NR_MSI));
 		aif.summary = true;
 		KUNIT_EXPECT_EQ_MSG(test, i % 8 ? -EINVAL : 0,
@@ -144,8 +144,8 @@ static void alignment(struct kunit *test)
 }
 
 /*
- * A single page is pinned for the vector. Compare with the address of the last
- * byte that is stored into, bit by bit, as a function would.
+ * Only one page is pinned for the vector. Accept the vector if the byte with its
+ * last bit is in the page of its first byte.
  */
 static void vector_in_page(struct kunit *test)
 {
@@ -169,14 +169,14 @@ static void vector_in_page(struct kunit *test)
 		}
 	}
 
-	/* The last doubleword of all addresses */
+	/* The last doubleword of the address space */
 	aif = aif_of(-8ULL, 64, 0);
 	KUNIT_EXPECT_EQ(test, 0, kvm_s390_pci_aif_check(&aif, 4095));
 	aif = aif_of(-8ULL, 65, 0);
 	KUNIT_EXPECT_EQ(test, -EINVAL, kvm_s390_pci_aif_check(&aif, 4095));
 }
 
-/* In which states forwarding is not to be had, and nothing is touched */
+/* Refuse forwarding in these states and leave the function alone */
 static void forwarding_states(struct kunit *test)
 {
 	struct pci_fixture *f = test->priv;
@@ -194,7 +194,7 @@ static void forwarding_states(struct kunit *test)
 			kvm_s390_pci_aif_register(&f->kzdev, &f->aif));
 	f->kzdev.fib.fmt0.aibv = 0;
 
-	/* This VM has no GISA that interruptions could go to */
+	/* The VM has no GISA */
 	KUNIT_EXPECT_EQ(test, -ENODEV,
 			kvm_s390_pci_aif_register(&f->kzdev, &f->aif));
 	f->aif.noi = NR_MSI + 1;
@@ -208,7 +208,7 @@ static void forwarding_states(struct kunit *test)
 	mutex_unlock(&f->kvm->lock);
 }
 
-/* When interpretation is not switched. The function is none, so never is it. */
+/* Don't switch interpretation in these states; there is no real function */
 static void interpretation_states(struct kunit *test)
 {
 	struct pci_fixture *f = test->priv;
@@ -223,7 +223,7 @@ static void interpretation_states(struct kunit *test)
 			kvm_s390_pci_interp_set(&f->kzdev, false));
 	f->kzdev.fib.fmt0.aibv = 0;
 
-	/* Somebody is at work, and may be waiting for who would wait here */
+	/* Don't wait for state_lock: its holder may wait for the caller */
 	mutex_lock(&f->zdev->state_lock);
 	KUNIT_EXPECT_EQ(test, can ? -EAGAIN : -ENXIO,
 			kvm_s390_pci_interp_set(&f->kzdev, false));
