@@ -172,8 +172,8 @@ step()
 	say "$name: done in $took s"
 }
 
-# locked NAME COMMAND...: one at a time on this machine, whoever comes second
-# waits for the first (whose steps all have limits).
+# locked NAME COMMAND...: run COMMAND under a lock of this machine. A second caller
+# waits for the first, and each step of the first has a time limit.
 locked()
 {
 	local name=$1 fd start=$SECONDS

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * TCG plugin: how many instructions the machine has executed, when asked
+ * TCG plugin: print how many instructions the machine has executed
  *
- * Whoever executes the instruction MARK, at whatever level, has a line written
- * with the number of instructions that all CPUs have executed so far: those of the
- * host, of its guests, of kernels and programs.
+ * The instruction MARK, executed at any level, writes a line with the number of
+ * instructions that all CPUs have executed so far: those of the host, of its guests,
+ * of kernels and programs.
  *
  *	-plugin count.so,out=FILE
  *
- * A CPU that waits executes nothing, and what it does with SPINs for not to wait is
- * left out, so that time which passes does not count; with -icount, the clock goes on
- * meanwhile, and would be no measure.
+ * Elapsed time does not count: a CPU that waits executes nothing, and instructions of
+ * a loop with SPIN, which avoids a wait, are left out. The clock of -icount is no
+ * measure, because it advances while CPUs wait.
  */
 #include <glib.h>
 #include <inttypes.h>

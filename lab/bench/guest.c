@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guest that does nothing but to execute RPCITs, for a real QEMU
+ * A guest that only executes RPCITs, for a real QEMU
  *
- * The same cases as zpci_bench, for a guest whose RPCITs may be carried out by
- * whoever: the host kernel or QEMU. It runs without DAT and without interruptions,
- * enables the first PCI function that there is, and prints what zpci_bench prints
- * to the SCLP console: "# bench CASE COST PAGES 0 0". It ends in a disabled wait
- * with address 0, or 0xbad after a line that says what went wrong.
+ * It runs the cases of zpci_bench. The host kernel or QEMU carries out the RPCITs.
+ * The guest runs without DAT and without interruptions and enables the first PCI
+ * function. It prints the lines of zpci_bench to the SCLP console:
+ * "# bench CASE COST PAGES 0 0". It ends in a disabled wait with address 0. After an
+ * error it prints a line with the reason, and the address is 0xbad.
  */
 typedef unsigned char u8;
 typedef unsigned short u16;

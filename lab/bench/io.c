@@ -8,15 +8,13 @@
  * The first does COUNT of them, each of SIZE bytes, one at a time, between two marks
  * for the plugin of count.c; the second is one such mark, and nothing else.
  *
- * Meanwhile a process of the lowest priority uses up what time there is: so no CPU
- * is idle, and whether an I/O is done before the CPU gets idle, which is for the
- * machine below and its other work to say, is no matter. What it executes to that
- * end does not count.
+ * A process of the lowest priority keeps each CPU busy. Otherwise the figure would
+ * depend on whether an I/O completes before the CPU gets idle, which depends on the
+ * load of the machine below. Instructions of that process do not count.
  *
- * A kernel that withdraws mappings lazily does so within a second. This has to
- * count: so the second mark is later than that. What else is between the marks,
- * and not COUNT times, is for the reader to subtract: it is the same whatever
- * COUNT is.
+ * A kernel that flushes unmaps lazily does so within a second. That has to count, so
+ * the second mark is later. The rest between the marks does not depend on COUNT: the
+ * reader subtracts it.
  */
 #define _GNU_SOURCE
 #include <err.h>

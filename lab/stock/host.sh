@@ -10,7 +10,7 @@ HOST=10.7.0.1
 DISK_MIB=8
 NET_MIB=2
 
-# Frames that are pinned in the host for DMA, by whoever
+# Print the number of frames that are pinned in the host for DMA, by any driver
 pinned()
 {
 	awk '$1 == "nr_foll_pin_acquired" {a = $2}
@@ -151,7 +151,7 @@ given_back()
 	return 1
 }
 
-# Nobody is served any more, and nothing stays pinned.
+# Stop all peers and check that nothing stays pinned.
 all_given_back()
 {
 	# shellcheck disable=SC2086 # a list of process IDs
