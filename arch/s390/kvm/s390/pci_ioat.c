@@ -4,35 +4,33 @@
  *
  * Copyright (C) 2026 the authors of the s390 KVM zPCI series
  *
- * Owns what KVM knows of the I/O translation table that a guest registered for
- * one of its functions, and carries out the guest's RPCIT (Refresh PCI
- * Translations) on it. The table is read and mirrored by the shadow of the
- * function's domain, see include/linux/s390_iommu_shadow.h; from here it gets
- * guest memory by way of memslots and GUP.
+ * Registers the I/O translation tables of a guest and carries out its RPCIT
+ * (Refresh PCI Translations) on them. The shadow of the function's domain reads and
+ * mirrors a table (include/linux/s390_iommu_shadow.h). This file gives it access to
+ * guest memory by memslots and GUP.
  *
  * Invariants:
  *
- * 1. A function handle stands for at most one registered table in a VM.
- * 2. A registration that the RPCIT intercept finds can be used until the
- *    intercept drops it, whatever is deregistered, closed or unplugged
- *    meanwhile. A shadow that was destroyed answers -ENODEV, and the guest's
- *    RPCIT then goes to user space.
- * 3. Each guest frame that is pinned is charged to the VM's process; that is what
- *    pci_pins.c sees to.
- * 4. A guest in protected virtualization has no registered table.
- * 5. When a memory slot has gone, no function can reach the memory that was in
- *    it by way of a registered table.
+ * 1. In a VM, at most one table is registered for a function handle.
+ * 2. An intercept can use the registration that it found until it drops its
+ *    reference. The table may be deregistered, and the function closed or
+ *    unplugged, meanwhile. A destroyed shadow returns -ENODEV, and the RPCIT goes
+ *    to user space.
+ * 3. Each pinned guest frame is charged to the VM's process (pci_pins.c).
+ * 4. A protected VM has no registered table.
+ * 5. After a memory slot was deleted or moved, no function can access its memory
+ *    through a registered table.
  *
  * Lifetime: struct kvm_s390_ioat belongs to the KVM device that is bound to the
- * function, and keeps the counters over registrations. struct ioat_reg is one
- * registration; it is immutable while it is on the VM's list. References on it
- * are held by the list and by RPCIT intercepts that are being carried out, the
- * registration holds one on its kvm_s390_ioat and one on the shadow.
+ * function. It keeps the counters of all registrations. struct ioat_reg is one
+ * registration. It does not change while it is on the VM's list. The list and
+ * intercepts in progress hold references on it. It holds references on its
+ * kvm_s390_ioat and its shadow.
  *
- * Locking: kvm->arch.zpci_dev_lock protects the list against changes, and the
- * fields of kvm_s390_ioat that say so. The intercept finds a registration under
- * RCU and takes no lock of this file: it runs inside a read section of
- * kvm->srcu, where neither kvm->lock nor zpci_dev_lock may be taken.
+ * Locking: kvm->arch.zpci_dev_lock protects changes of the list, and the fields of
+ * kvm_s390_ioat that say so. The intercept looks up a registration under RCU and
+ * takes no lock of this file: it runs in a read section of kvm->srcu, where
+ * kvm->lock and zpci_dev_lock must not be taken.
  */
 
 #include <linux/capability.h>
@@ -51,9 +49,9 @@
 #include "trace.h"
 
 /*
- * RPCIT status "insufficient resources", stored in bits 32-39 of the register
- * that R1 names; __rpcit() in arch/s390/pci/pci_insn.c takes it from there and
- * zpci_refresh_trans() tells Linux guests to flush and to try again.
+ * RPCIT status "insufficient resources", in bits 32-39 of the register that R1
+ * designates. __rpcit() in arch/s390/pci/pci_insn.c reads it there, and
+ * zpci_refresh_trans() makes Linux guests flush and try again.
  */
 #define RPCIT_STATUS_MASK	0xff000000UL
 #define RPCIT_STATUS_SHIFT	24
@@ -74,12 +72,12 @@ enum user_reason {
  * @ref: held by the owner and by each registration
  * @kvm: the VM
  * @reg: the current registration or NULL; under kvm->arch.zpci_dev_lock
- * @past: counters of the shadows of past registrations, with nothing pinned and
- *	no tables; under kvm->arch.zpci_dev_lock
- * @rpcits: RPCITs that were completed, with any condition code
+ * @past: counters of the shadows of past registrations, without those of the
+ *	current state; under kvm->arch.zpci_dev_lock
+ * @rpcits: RPCITs completed with any condition code
  * @rpcits_nores: RPCITs that ended with status "insufficient resources"
- * @interrupted: how often an RPCIT was left unfinished for a signal
- * @user: RPCITs that were passed on to user space, by reason
+ * @interrupted: number of times that a signal interrupted an RPCIT
+ * @user: RPCITs passed to user space, by reason
  */
 struct kvm_s390_ioat {
 	struct kref ref;
@@ -95,17 +93,17 @@ struct kvm_s390_ioat {
 /**
  * struct ioat_reg - one registration of a guest's I/O translation table
  * @ref: held by the VM's list and by RPCIT intercepts
- * @rcu: the memory is freed after a grace period
+ * @rcu: frees the memory after a grace period
  * @entry: in kvm->arch.zpci_ioat_list
- * @ioat: what is registered
+ * @ioat: I/O address translation of the function
  * @kvm: the VM
- * @shadow: shadow of the function's domain, or NULL: the nested domain that @dev is
- *	attached to has one
- * @dev: the function, referenced
+ * @shadow: shadow of the function's domain; NULL if the nested domain that @dev is
+ *	attached to has the shadow
+ * @dev: the function, with a reference
  * @fh: guest's function handle
  * @pba: first I/O address of the aperture
  * @pal: last I/O address of the aperture, the last byte of a 4 KiB frame
- * @pins: guest frames that are pinned for it
+ * @pins: guest frames pinned for the registration
  * @id: number of the registration, unique in the VM and not zero
  */
 struct ioat_reg {
@@ -122,8 +120,6 @@ struct ioat_reg {
 	struct kvm_s390_pins pins;
 	u64 id;
 };
-
-/* Section: guest memory for the shadow */
 
 /*
  * The memory slot that @gaddr is in, with the user address for it; NULL if there is
@@ -416,8 +412,6 @@ static const struct s390_shadow_guest_ops ioat_guest_ops = {
 	.end = ioat_end,
 };
 
-/* Section: registration */
-
 static void ioat_release(struct kref *ref)
 {
 	kfree(container_of(ref, struct kvm_s390_ioat, ref));
@@ -436,7 +430,7 @@ static void ioat_reg_release(struct kref *ref)
 	kfree_rcu(reg, rcu);
 }
 
-/* Find a registration and take a reference on it; NULL if there is none */
+/* Look up a registration by handle and take a reference, or return NULL */
 static __always_inline struct ioat_reg *ioat_reg_get(struct kvm *kvm, u32 fh)
 {
 	struct ioat_reg *reg, *found = NULL;
@@ -453,7 +447,7 @@ static __always_inline struct ioat_reg *ioat_reg_get(struct kvm *kvm, u32 fh)
 	return found;
 }
 
-/* The same for the one after @n others on the list */
+/* Take a reference on the registration after the first @n, or return NULL */
 static struct ioat_reg *ioat_reg_nth(struct kvm *kvm, unsigned int n)
 {
 	struct ioat_reg *reg, *found = NULL;
@@ -485,7 +479,7 @@ static void ioat_reg_stats(struct ioat_reg *reg, struct s390_shadow_stats *stats
 		s390_iommu_shadow_stats(to_zpci_dev(reg->dev), stats);
 }
 
-/* Add the counters of a shadow, except what tells the present state */
+/* Add the counters of a shadow, except those of its current state */
 static void ioat_add_stats(struct s390_shadow_stats *sum,
 			   const struct s390_shadow_stats *stats)
 {
@@ -497,7 +491,7 @@ static void ioat_add_stats(struct s390_shadow_stats *sum,
 }
 
 /**
- * kvm_s390_ioat_init_vm - prepare a VM for registrations
+ * kvm_s390_ioat_init_vm() - prepare a VM for registrations
  * @kvm: VM that is being created
  */
 void kvm_s390_ioat_init_vm(struct kvm *kvm)
@@ -507,11 +501,11 @@ void kvm_s390_ioat_init_vm(struct kvm *kvm)
 }
 
 /**
- * kvm_s390_ioat_destroy_vm - counterpart of kvm_s390_ioat_init_vm()
+ * kvm_s390_ioat_destroy_vm() - undo kvm_s390_ioat_init_vm()
  * @kvm: VM that is being destroyed
  *
- * Whoever registers a table holds a reference on the VM until it is
- * deregistered, so nothing can be left here.
+ * No table is registered: a KVM device that registered one holds a reference on
+ * the VM.
  */
 void kvm_s390_ioat_destroy_vm(struct kvm *kvm)
 {
@@ -520,13 +514,11 @@ void kvm_s390_ioat_destroy_vm(struct kvm *kvm)
 }
 
 /**
- * kvm_s390_ioat_in_use - whether any I/O translation table is registered
+ * kvm_s390_ioat_in_use() - check whether any I/O translation table is registered
  * @kvm: the VM
  *
- * Context: Any. The answer lasts while the caller holds kvm->lock, as far as
- * "no" is concerned.
- *
- * Return: true if a table is registered.
+ * Context: any. While the caller holds kvm->lock, false does not become true.
+ * Return: true if a table is registered
  */
 bool kvm_s390_ioat_in_use(struct kvm *kvm)
 {
@@ -534,15 +526,13 @@ bool kvm_s390_ioat_in_use(struct kvm *kvm)
 }
 
 /**
- * kvm_s390_ioat_alloc - prepare I/O address translation of a function
+ * kvm_s390_ioat_alloc() - allocate I/O address translation of a function
  * @kvm: the VM, which must exist until kvm_s390_ioat_free()
  *
- * Nothing is registered yet and all counters are zero.
+ * No table is registered, and all counters are zero.
  *
- * Context: Process context, may sleep.
- *
- * Return: the new object, to be freed with kvm_s390_ioat_free(), or NULL if
- * there is no memory.
+ * Context: process; sleeps
+ * Return: an object for kvm_s390_ioat_free(), or NULL if out of memory
  */
 struct kvm_s390_ioat *kvm_s390_ioat_alloc(struct kvm *kvm)
 {
@@ -559,10 +549,10 @@ struct kvm_s390_ioat *kvm_s390_ioat_alloc(struct kvm *kvm)
 }
 
 /**
- * kvm_s390_ioat_free - give up I/O address translation of a function
- * @ioat: object from kvm_s390_ioat_alloc() with nothing registered, or NULL
+ * kvm_s390_ioat_free() - free I/O address translation of a function
+ * @ioat: object from kvm_s390_ioat_alloc() without a registered table, or NULL
  *
- * Context: Process context, may sleep.
+ * Context: process; sleeps
  */
 void kvm_s390_ioat_free(struct kvm_s390_ioat *ioat)
 {
@@ -573,7 +563,7 @@ void kvm_s390_ioat_free(struct kvm_s390_ioat *ioat)
 	kref_put(&ioat->ref, ioat_release);
 }
 
-/* Claim the function's domain and shadow the guest's table into it */
+/* Claim the function's domain and create the shadow of the guest's table */
 static int ioat_shadow_create(struct ioat_reg *reg, struct device *dev,
 			      const struct kvm_s390_zpci_ioat *args)
 {
@@ -596,32 +586,32 @@ static int ioat_shadow_create(struct ioat_reg *reg, struct device *dev,
 	}
 
 	/*
-	 * s390_shadow_destroy() drops the creator's reference; this one lets
-	 * intercepts that found the registration call the shadow after that.
+	 * s390_shadow_destroy() drops the creator's reference. Intercepts that
+	 * found the registration may use the shadow after that.
 	 */
 	reg->shadow = s390_shadow_get(shadow);
 	return 0;
 }
 
 /**
- * kvm_s390_ioat_register - register a guest's I/O translation table
+ * kvm_s390_ioat_register() - register a guest's I/O translation table
  * @ioat: the function's I/O address translation
  * @dev: the function
- * @args: what the guest gave to MPCIFC; flags and reserved fields were checked
+ * @args: parameters of the guest's MPCIFC; flags and reserved fields are checked
  *
- * From now on the guest's RPCITs for the handle are carried out here. Nothing
- * of the table is read before the first of them. QEMU, which carries them out
- * otherwise, does not read the table at MPCIFC either (s390_pci_iommu_replay()
- * in hw/s390x/s390-pci-bus.c).
+ * KVM carries out RPCITs for the handle from now on. The table is not read before
+ * the first RPCIT. QEMU's emulation does not read it at MPCIFC either
+ * (s390_pci_iommu_replay() in hw/s390x/s390-pci-bus.c).
  *
- * Context: Process context, may sleep. The caller holds kvm->lock, because the
- * VM must not become protected meanwhile, and kvm->arch.zpci_dev_lock. @dev
- * stays attached to KVM while kvm->arch.zpci_dev_lock is held.
- *
- * Return: 0, or -EEXIST if a table is registered already for the function or
- * for the handle, -EOPNOTSUPP if the VM is protected or is a user controlled
- * one, whose memory KVM does not know, -ENOMEM, or any error of
- * s390_shadow_create().
+ * Context: process; sleeps. The caller holds kvm->lock, which keeps the VM from
+ * becoming protected, and kvm->arch.zpci_dev_lock, which keeps @dev attached to KVM.
+ * Return:
+ * * 0		 - the table is registered
+ * * -EEXIST	 - a table is registered for the function or for the handle
+ * * -EOPNOTSUPP - the VM is protected, or is a ucontrol VM, whose memory KVM does
+ *		   not manage
+ * * -ENOMEM	 - out of memory
+ * * other	 - error of s390_shadow_create()
  */
 int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
 			   const struct kvm_s390_zpci_ioat *args)
@@ -674,17 +664,14 @@ int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
 }
 
 /**
- * kvm_s390_ioat_deregister - deregister a guest's I/O translation table
+ * kvm_s390_ioat_deregister() - deregister a guest's I/O translation table
  * @ioat: the function's I/O address translation
  *
- * When it returns, the function has no access to guest memory by way of the
- * table, and nothing is pinned or charged for it. RPCITs that are just being
- * carried out go to user space.
+ * On return the function can't access guest memory through the shadow, and nothing
+ * is pinned or charged for it. RPCITs in progress go to user space.
  *
- * Context: Process context, may sleep. The caller holds
- * kvm->arch.zpci_dev_lock.
- *
- * Return: 0, or -ENOENT if no table is registered.
+ * Context: process; sleeps. The caller holds kvm->arch.zpci_dev_lock.
+ * Return: 0, or -ENOENT if no table is registered
  */
 int kvm_s390_ioat_deregister(struct kvm_s390_ioat *ioat)
 {
@@ -697,8 +684,8 @@ int kvm_s390_ioat_deregister(struct kvm_s390_ioat *ioat)
 		return -ENOENT;
 
 	/*
-	 * On the list until nothing is pinned any more, for the sake of
-	 * kvm_s390_ioat_in_use(). Intercepts that find it get -ENODEV.
+	 * Keep it on the list until nothing is pinned: kvm_s390_ioat_in_use()
+	 * depends on that. Intercepts that find it get -ENODEV.
 	 */
 	if (reg->shadow) {
 		s390_shadow_destroy(reg->shadow);
@@ -707,7 +694,7 @@ int kvm_s390_ioat_deregister(struct kvm_s390_ioat *ioat)
 	list_del_rcu(&reg->entry);
 	ioat->reg = NULL;
 
-	/* Only now, to count what destruction unmapped. A nested domain goes on. */
+	/* Read the counters last: destruction unmaps, too; a nested domain stays */
 	if (reg->shadow) {
 		s390_shadow_stats(reg->shadow, &stats);
 		ioat_add_stats(&ioat->past, &stats);
@@ -718,15 +705,14 @@ int kvm_s390_ioat_deregister(struct kvm_s390_ioat *ioat)
 }
 
 /**
- * kvm_s390_ioat_get_stats - read the counters
+ * kvm_s390_ioat_get_stats() - read the counters
  * @ioat: the function's I/O address translation
- * @stats: where to store them; all fields are written
+ * @stats: set to the counters; all fields are written
  *
- * The counters are read one by one while the guest goes on running: they are
- * each correct, but need not fit together.
+ * The guest may run meanwhile. Each counter is correct, but they may not be
+ * consistent with each other.
  *
- * Context: Process context, may sleep. The caller holds
- * kvm->arch.zpci_dev_lock.
+ * Context: process; sleeps. The caller holds kvm->arch.zpci_dev_lock.
  */
 void kvm_s390_ioat_get_stats(struct kvm_s390_ioat *ioat,
 			     struct kvm_s390_zpci_ioat_stats *stats)
@@ -768,15 +754,15 @@ void kvm_s390_ioat_get_stats(struct kvm_s390_ioat *ioat,
 }
 
 /**
- * kvm_s390_ioat_flush_memslot - guest memory goes away
+ * kvm_s390_ioat_flush_memslot() - unmap a memory slot from the VM's functions
  * @kvm: the VM
  * @slot: the memory slot that is deleted or moved
  *
- * Withdraws from the VM's functions what lies in the slot. The guest's tables
- * may still name it: a later RPCIT then finds nothing, or what is there by then.
+ * The guest's tables may still refer to the slot. A later RPCIT uses the memory
+ * slots that are valid then.
  *
- * Context: Process context, may sleep. kvm->slots_lock is held, and no reader of
- * kvm->srcu finds the slot valid any more.
+ * Context: process; sleeps. kvm->slots_lock is held. No reader of kvm->srcu finds
+ * the slot valid.
  */
 void kvm_s390_ioat_flush_memslot(struct kvm *kvm,
 				 const struct kvm_memory_slot *slot)
@@ -790,7 +776,7 @@ void kvm_s390_ioat_flush_memslot(struct kvm *kvm,
 
 	mutex_lock(&kvm->arch.zpci_dev_lock);
 	list_for_each_entry(reg, &kvm->arch.zpci_ioat_list, entry) {
-		/* What the parent of a nested domain maps is user space's affair */
+		/* User space unmaps it from the parent of a nested domain */
 		if (!reg->shadow)
 			continue;
 		s390_shadow_unmap_gpa_range(reg->shadow, gaddr, last);
@@ -799,14 +785,13 @@ void kvm_s390_ioat_flush_memslot(struct kvm *kvm,
 	mutex_unlock(&kvm->arch.zpci_dev_lock);
 }
 
-/* Section: the intercept */
-
 /*
- * What lies in the aperture of the @len bytes at @start. Where QEMU's
- * rpcit_service_call() (hw/s390x/s390-pci-inst.c) raises an error event,
- * -ERANGE lets it do so; a range that is partly outside is cut down, as there.
+ * Set up @walk for the part of the @len bytes at @start that lies in the aperture.
+ * Ranges are clipped as by QEMU's rpcit_service_call()
+ * (hw/s390x/s390-pci-inst.c), which raises an error event where this returns
+ * -ERANGE.
  *
- * Return: 1 if there is something to do, 0 if not, or -ERANGE
+ * Return: 1 if there is a range to refresh, 0 if not, or -ERANGE
  */
 static int ioat_range(struct ioat_reg *reg, u64 start, u64 len,
 		      struct s390_shadow_walk *walk)
@@ -814,24 +799,24 @@ static int ioat_range(struct ioat_reg *reg, u64 start, u64 len,
 	u64 first = max(start, reg->pba);
 	u64 last = start + len - 1;
 
-	/* Ends beyond the last address, below the aperture, or begins above */
+	/* Wraps around, ends below the aperture or starts above it */
 	if ((len && last < start) || start > reg->pal ||
 	    (start < reg->pba && reg->pba - start > len))
 		return -ERANGE;
 
-	/* Nothing to do if the range is empty or ends where the aperture starts */
+	/* Succeed if the range is empty or ends where the aperture starts */
 	if (!len || last < first)
 		return 0;
 	last = min(last, reg->pal);
 
-	/* Whole frames: the aperture starts and ends with one */
+	/* Round to frames: the aperture consists of whole frames */
 	s390_shadow_walk_init(walk, first & PAGE_MASK, last | ~PAGE_MASK);
 	return 1;
 }
 
 /*
- * A guest can make a refresh last as long as it likes. Those who change memory
- * slots wait for readers of kvm->srcu, and shall not wait for that.
+ * A guest can make a refresh take arbitrarily long. Leave the read section of
+ * kvm->srcu in between, so that changes of memory slots don't wait for all of it.
  */
 static int ioat_walk(struct kvm_vcpu *vcpu, struct ioat_reg *reg,
 		     struct s390_shadow_walk *walk)
@@ -850,9 +835,9 @@ static int ioat_walk(struct kvm_vcpu *vcpu, struct ioat_reg *reg,
 }
 
 /*
- * There are no resources. Give back what is kept for any of the VM's functions, and
- * walk once more. A function may be passed over, or come twice, if others are
- * registered or deregistered meanwhile.
+ * Out of resources: release what is kept for all functions of the VM, and walk
+ * once more. If tables are registered or deregistered meanwhile, a function may be
+ * skipped or visited twice.
  */
 static noinline int ioat_walk_again(struct kvm_vcpu *vcpu, struct ioat_reg *reg,
 				    struct s390_shadow_walk *walk)
@@ -898,9 +883,9 @@ static void ioat_count_user(struct kvm_vcpu *vcpu, struct ioat_reg *reg, int rc)
 }
 
 /*
- * The RPCIT is complete: condition code, and status in the register @reg1.
+ * Complete the RPCIT: set the condition code, and the status in register @reg1.
  *
- * Return: false if it is not for the kernel to complete it
+ * Return: false if user space must complete it
  */
 static __always_inline bool ioat_complete(struct kvm_vcpu *vcpu,
 					  struct ioat_reg *reg, int reg1, int rc)
@@ -927,28 +912,32 @@ static __always_inline bool ioat_complete(struct kvm_vcpu *vcpu,
 }
 
 /**
- * kvm_s390_handle_rpcit - carry out RPCIT for a guest
- * @vcpu: the virtual CPU that intercepted on RPCIT (B9D3)
+ * kvm_s390_handle_rpcit() - carry out RPCIT for a guest
+ * @vcpu: the vCPU that intercepted RPCIT (B9D3)
  *
- * Operands as __rpcit() in arch/s390/pci/pci_insn.c passes them: R1 designates
- * a register with the function handle in bits 0-31, which receives the status,
- * R2 an even-odd pair with the first I/O address and the length in bytes.
+ * Operands, as in __rpcit() (arch/s390/pci/pci_insn.c): R1 designates a register
+ * with the function handle in bits 0-31, which receives the status. R2 designates
+ * an even-odd pair with the first I/O address and the length in bytes.
  *
- * Goes to user space: a VM without a registered table, an unknown handle, a
- * range outside of the aperture, and whatever the shadow reports besides lack
- * of resources. Those may need condition code 3 or an error event, of which
- * only user space knows. Facility 69 (zPCI) is not looked at: it is not in the
- * lists that KVM maintains, and user space that registers a table offers the
- * instructions to its guest.
+ * An RPCIT goes to user space if no table is registered for the handle, if the
+ * range is outside of the aperture, or if the shadow fails for another reason than
+ * lack of resources. It may need condition code 3 or an error event, and only user
+ * space can tell.
  *
- * If a signal is pending, the instruction is nullified and the run loop left.
- * kvm_s390_ioat_resume() carries on.
+ * Facility 69 (zPCI) is not checked, because it is not in the lists that KVM
+ * maintains. User space that registers a table offers the instructions to its
+ * guest.
  *
- * Context: Process context of the thread that runs @vcpu, inside a read section
- * of kvm->srcu, which is left and entered again, with vcpu->mutex held.
+ * A pending signal nullifies the instruction and leaves the run loop. Then
+ * kvm_s390_ioat_resume() continues the RPCIT.
  *
- * Return: 0 if the guest goes on, -EOPNOTSUPP for user space, -EINTR if a signal
- * is pending, or an error of the injection of a program interruption.
+ * Context: process, in the thread that runs @vcpu, with vcpu->mutex held. Called in
+ * a read section of kvm->srcu, which is left and entered again.
+ * Return:
+ * * 0		 - the guest continues
+ * * -EOPNOTSUPP - user space handles the instruction
+ * * -EINTR	 - a signal is pending
+ * * other	 - error of injecting a program interruption
  */
 int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu)
 {
@@ -961,7 +950,7 @@ int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu)
 	u32 fh;
 
 	vcpu->stat.instruction_rpcit++;
-	/* The guest may have run since: what was left unfinished is history */
+	/* The guest may have run since: drop an interrupted RPCIT */
 	rpcit->reg_id = 0;
 
 	if (list_empty(&vcpu->kvm->arch.zpci_ioat_list) ||
@@ -1017,7 +1006,7 @@ int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu)
 	return rc;
 }
 
-/* Is the CPU still about to execute what was left unfinished? */
+/* Check that the CPU is still about to execute the interrupted RPCIT */
 static bool rpcit_is_next(struct kvm_vcpu *vcpu, struct kvm_s390_rpcit *rpcit)
 {
 	u64 *gprs = vcpu->run->s.regs.gprs;
@@ -1030,22 +1019,23 @@ static bool rpcit_is_next(struct kvm_vcpu *vcpu, struct kvm_s390_rpcit *rpcit)
 }
 
 /**
- * kvm_s390_ioat_resume - carry on with an RPCIT that gave way to a signal
- * @vcpu: the virtual CPU that is about to enter the guest
+ * kvm_s390_ioat_resume() - continue an RPCIT that a signal interrupted
+ * @vcpu: the vCPU that is about to enter the guest
  *
  * A refresh of a very large table may take longer than the time between two
- * signals, and would never end if it began anew after each. It may be carried
- * on, as one long execution of the instruction, because the CPU has executed
- * nothing else: neither has it entered the guest, nor has it been given an
- * interruption. User space may have changed what is executed next; then, and in
- * all other cases but the plain one, the guest executes its RPCIT anew, which is
- * always correct.
+ * signals. It would never end if each signal restarted it.
  *
- * Context: Process context of the thread that runs @vcpu, before interruptions
- * are delivered to it, with vcpu->mutex held.
+ * A continued refresh equals one long execution of the instruction, because the CPU
+ * has neither entered the guest nor received an interruption since. User space may
+ * have changed the next instruction. In that and all other special cases the guest
+ * executes the RPCIT again, which is always correct.
  *
- * Return: 0 if the guest is to be entered, -EINTR if a signal is pending, or
- * -EREMOTE if the instruction is for user space and the exit was prepared
+ * Context: process, in the thread that runs @vcpu, with vcpu->mutex held, before
+ * interruptions are delivered
+ * Return:
+ * * 0	      - enter the guest
+ * * -EINTR   - a signal is pending
+ * * -EREMOTE - user space handles the instruction; the exit is prepared
  */
 int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu)
 {
@@ -1057,7 +1047,7 @@ int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu)
 	if (likely(!rpcit->reg_id))
 		return 0;
 
-	/* An instruction that is traced is executed in view of the tracer */
+	/* Execute a traced instruction in the guest, where the tracer sees it */
 	if (!rpcit_is_next(vcpu, rpcit) || guestdbg_enabled(vcpu) ||
 	    (rpcit->psw.mask & PSW_MASK_PER) ||
 	    kvm_s390_pv_cpu_is_protected(vcpu))
@@ -1085,7 +1075,7 @@ int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu)
 	if (ioat_complete(vcpu, reg, rpcit->reg1, rc)) {
 		rc = 0;
 	} else {
-		/* The intercept as it was: the guest has not been entered since */
+		/* The guest did not run: sie_block still has the intercept */
 		ioat_count_user(vcpu, reg, rc);
 		vcpu->run->exit_reason = KVM_EXIT_S390_SIEIC;
 		vcpu->run->s390_sieic.icptcode = sie_block->icptcode;
