@@ -4,43 +4,43 @@
  *
  * Copyright (C) 2026 the authors of the s390 KVM zPCI series
  *
- * User space creates the device with KVM_CREATE_DEVICE, binds it to a function
- * by the file descriptor of its VFIO device, and controls through it what KVM
- * does for the function. See Documentation/virt/kvm/devices/s390_zpci.rst.
+ * User space creates the device with KVM_CREATE_DEVICE and binds it to a function
+ * by the file descriptor of the VFIO device. Attributes of the device control what
+ * KVM does for the function. See Documentation/virt/kvm/devices/s390_zpci.rst.
  *
  * Invariants:
  *
  * 1. A function is bound to at most one KVM device, and a KVM device to at most
  *    one function.
- * 2. A device is bound only while the function is open with this very VM, that
- *    is, between kvm_s390_pci_register_kvm() and kvm_s390_pci_unregister_kvm().
- * 3. Nothing that depends on the binding outlives it: unbinding deregisters the
- *    guest's I/O translation table, and ends the forwarding of interruptions that
- *    was registered by this device.
+ * 2. A device is bound only while the function is open with the device's VM:
+ *    between kvm_s390_pci_register_kvm() and kvm_s390_pci_unregister_kvm().
+ * 3. Unbinding deregisters the guest's I/O translation table. It also ends the
+ *    forwarding of interruptions if this device registered it.
  * 4. Interpretation and forwarding are states of the open function, not of the
- *    device (pci.c). KVM_S390_ZPCI_OP acts on the same states, and the device
- *    makes nothing of them but what user space asks for.
+ *    device (pci.c). KVM_S390_ZPCI_OP changes the same states. The device changes
+ *    interpretation only on request.
  *
- * Who owns what: the file of the KVM device owns struct kvm_s390_zpci_device
- * and holds a reference on the VM. The open VFIO device owns struct kvm_zdev,
- * and it holds a reference on the VM too. While bound, each of the two points to
- * the other, and neither holds a reference: the KVM device has none on the VFIO
- * file either, or the function would stay open after user space closed it.
- * Whichever goes first takes the binding with it:
+ * Ownership: the file of the KVM device owns struct kvm_s390_zpci_device. The open
+ * VFIO device owns struct kvm_zdev. Each of them holds a reference on the VM. While
+ * bound, the two structures point to each other without references. The KVM device
+ * holds no reference on the VFIO file: the function would stay open after user
+ * space closed it.
  *
- * - VFIO device closed, including by removal of the function, which waits for
- *   the close: kvm_s390_pci_unregister_kvm() calls
- *   kvm_s390_zpci_device_unbind() before it frees kvm_zdev. The KVM device
- *   lives on unbound; its counters can still be read and it can be bound again.
- * - KVM device closed: kvm_s390_zpci_device_release() unbinds and frees it. The
- *   function stays open without I/O address translation by KVM. Interpretation
- *   stays as it is, for a switch would reset the function.
- * - Domain detached from the function while it stays open: the shadow empties
- *   itself (include/linux/s390_iommu_shadow.h). The table remains registered,
- *   but each RPCIT goes to user space, until it is deregistered.
- * - Guest: vCPUs hold a reference on the VM. An RPCIT that is being carried out
- *   has its own references, see pci_ioat.c.
- * - VM: goes last, both sides hold references on it.
+ * Teardown:
+ *
+ * - VFIO device closed: kvm_s390_pci_unregister_kvm() calls
+ *   kvm_s390_zpci_device_unbind() before it frees kvm_zdev. The KVM device remains,
+ *   unbound. Its counters can be read, and it can be bound again. Removal of the
+ *   function waits for this close.
+ * - KVM device closed: zpci_device_release() unbinds and frees it. The function
+ *   stays open without I/O address translation by KVM. Interpretation does not
+ *   change, because a switch would reset the function.
+ * - Domain detached while the function stays open: the shadow unmaps everything
+ *   (include/linux/s390_iommu_shadow.h). The table remains registered, but each
+ *   RPCIT goes to user space.
+ * - vCPUs: they hold a reference on the VM. An RPCIT in progress holds its own
+ *   references (pci_ioat.c).
+ * - VM: destroyed last, because both sides hold references on it.
  *
  * Lock order:
  *
@@ -49,9 +49,9 @@
  *   kvm->slots_lock -> kvm->arch.zpci_dev_lock
  *   kvm->arch.zpci_dev_lock -> aift->aift_lock -> zdev->ioat_lock
  *
- * kvm->arch.zpci_dev_lock protects the bindings in both directions. release is
- * called with kvm->lock held and must not take kzdev_lock. kzdev_list_lock is a
- * leaf.
+ * kvm->arch.zpci_dev_lock protects the pointers of a binding in both directions.
+ * zpci_device_release() is called with kvm->lock held and must not take kzdev_lock.
+ * No lock is taken under kzdev_list_lock.
  */
 
 #include <linux/device.h>
@@ -72,13 +72,13 @@
 
 /**
  * struct kvm_s390_zpci_device - a KVM device of type KVM_DEV_TYPE_S390_ZPCI
- * @kvm: the VM, on which the file of the device holds a reference
- * @kzdev: the function it is bound to, or NULL
- * @dev: the struct device of that function, with a reference, or NULL
- * @ioat: I/O address translation of the function it is bound to, or was bound
- *	to last, for the counters; NULL if it was never bound
+ * @kvm: the VM; the file of the device holds a reference
+ * @kzdev: the bound function, or NULL
+ * @dev: struct device of the bound function, with a reference, or NULL
+ * @ioat: I/O address translation of the function that is or was last bound, for
+ *	the counters; NULL before the first binding
  *
- * All but @kvm is protected by kvm->arch.zpci_dev_lock.
+ * kvm->arch.zpci_dev_lock protects all fields but @kvm.
  */
 struct kvm_s390_zpci_device {
 	struct kvm *kvm;
@@ -96,7 +96,7 @@ static void zpci_device_unbind(struct kvm_s390_zpci_device *zpci)
 	if (!zpci->kzdev)
 		return;
 
-	/* Interruptions first: nothing is to be told of what the rest does */
+	/* End forwarding first: the rest must not interrupt the guest */
 	if (zpci->kzdev->aif_owner == zpci)
 		kvm_s390_pci_aif_deregister(zpci->kzdev, true);
 	kvm_s390_ioat_deregister(zpci->ioat);
@@ -107,15 +107,13 @@ static void zpci_device_unbind(struct kvm_s390_zpci_device *zpci)
 }
 
 /**
- * kvm_s390_zpci_device_unbind - the function is about to leave the VM
- * @kzdev: the function
+ * kvm_s390_zpci_device_unbind() - unbind a function from its KVM device, if any
+ * @kzdev: the function, which is about to leave the VM
  *
- * Takes the function away from the KVM device that it is bound to, if any. The
- * caller must not have disabled the function yet, because the translations that
- * the guest set up are withdrawn from it.
+ * The function must still be enabled, because the guest's mappings are removed.
  *
- * Context: Process context, may sleep. The caller holds kzdev_lock of the
- * function and kvm->lock of the VM it is registered with.
+ * Context: process; sleeps. The caller holds kzdev_lock of the function and
+ * kvm->lock of its VM.
  */
 void kvm_s390_zpci_device_unbind(struct kvm_zdev *kzdev)
 {
@@ -131,9 +129,8 @@ void kvm_s390_zpci_device_unbind(struct kvm_zdev *kzdev)
 }
 
 /*
- * VFIO may be a module and KVM built in, and KVM must not depend on it. That
- * @file is a VFIO file while VFIO can't be found does not happen: then the file
- * would hold the module.
+ * KVM must not depend on VFIO, which may be a module. If the symbol is missing,
+ * @file is not a VFIO file: an open VFIO file keeps the module loaded.
  */
 static struct device *zpci_device_from_file(struct file *file, struct kvm *kvm)
 {
@@ -151,8 +148,8 @@ static struct device *zpci_device_from_file(struct file *file, struct kvm *kvm)
 }
 
 /*
- * Find the function among those that are registered with the VM. It stays
- * registered while the caller holds the VFIO device file.
+ * Look up the function among those registered with the VM. The caller holds the
+ * VFIO device file, which keeps the function registered.
  */
 static struct kvm_zdev *zpci_device_find_kzdev(struct kvm *kvm,
 					       struct zpci_dev *zdev)
@@ -193,7 +190,7 @@ static int zpci_device_bind(struct kvm_s390_zpci_device *zpci,
 	}
 	mutex_unlock(&kvm->arch.zpci_dev_lock);
 
-	/* The new one that is not needed, or that of the previous binding */
+	/* Free the new object if unused, else that of the previous binding */
 	kvm_s390_ioat_free(ioat);
 
 	return rc;
@@ -231,7 +228,7 @@ static int zpci_device_bind_vfio(struct kvm_s390_zpci_device *zpci,
 
 	put_device(dev);
 out_file:
-	/* From here the VFIO device may close, and unbind */
+	/* From here on the VFIO device may be closed, which unbinds */
 	fput(file);
 
 	return rc;
@@ -251,7 +248,7 @@ static int zpci_device_ioat_reg(struct kvm_s390_zpci_device *zpci,
 	    memchr_inv(args.reserved, 0, sizeof(args.reserved)))
 		return -EINVAL;
 
-	/* kvm->lock: the VM must not become protected meanwhile */
+	/* kvm->lock keeps the VM from becoming protected */
 	mutex_lock(&kvm->lock);
 	mutex_lock(&kvm->arch.zpci_dev_lock);
 	if (zpci->kzdev)
@@ -295,7 +292,7 @@ static int zpci_device_ioat_stats(struct kvm_s390_zpci_device *zpci,
 	return rc;
 }
 
-/* Guests whose memory or interruptions KVM does not know of are not served */
+/* Return false if KVM does not manage the guest's memory and interruptions */
 static bool zpci_device_guest_known(struct kvm *kvm)
 {
 	lockdep_assert_held(&kvm->lock);
@@ -329,7 +326,7 @@ static int zpci_device_interp_state(struct kvm_s390_zpci_device *zpci,
 	struct kvm *kvm = zpci->kvm;
 	int rc = -ENODEV;
 
-	/* kvm->lock: neither is changed by who switches interpretation */
+	/* kvm->lock excludes a switch of interpretation, which changes both */
 	mutex_lock(&kvm->lock);
 	mutex_lock(&kvm->arch.zpci_dev_lock);
 	if (zpci->kzdev) {
@@ -461,7 +458,7 @@ static int zpci_device_has_attr(struct kvm_device *kdev,
 		}
 		break;
 	case KVM_DEV_S390_ZPCI_AIF:
-		/* A VM may be without a GISA: kvm.use_gisa, protected guest */
+		/* A VM has no GISA with kvm.use_gisa=0 or if it is protected */
 		if (!kvm_s390_pci_aif_allowed() ||
 		    !kdev->kvm->arch.gisa_int.origin)
 			break;
@@ -483,7 +480,7 @@ static int zpci_device_set_attr(struct kvm_device *kdev,
 	void __user *arg = u64_to_user_ptr(attr->addr);
 	int rc;
 
-	/* What this machine can't do is as unknown as what nobody knows */
+	/* Unsupported attributes return -ENXIO, like unknown ones */
 	rc = zpci_device_has_attr(kdev, attr);
 	if (rc)
 		return rc;
@@ -562,7 +559,7 @@ static int zpci_device_create(struct kvm_device *kdev, u32 type)
 	return 0;
 }
 
-/* The file of the device is gone; the caller holds kvm->lock */
+/* Called when the file of the device is closed; kvm->lock is held */
 static void zpci_device_release(struct kvm_device *kdev)
 {
 	struct kvm_s390_zpci_device *zpci = kdev->private;
@@ -574,7 +571,7 @@ static void zpci_device_release(struct kvm_device *kdev)
 
 	kvm_s390_ioat_free(zpci->ioat);
 	kfree(zpci);
-	/* Allocated by kvm_ioctl_create_device(), freed by the device's code */
+	/* Allocated by kvm_ioctl_create_device() */
 	kfree(kdev);
 }
 
@@ -588,9 +585,9 @@ static const struct kvm_device_ops zpci_device_ops = {
 };
 
 /**
- * kvm_s390_zpci_device_init - make the device type known to KVM
+ * kvm_s390_zpci_device_init() - register the device type
  *
- * Return: 0, or the error of kvm_register_device_ops().
+ * Return: 0, or the error of kvm_register_device_ops()
  */
 int __init kvm_s390_zpci_device_init(void)
 {
@@ -599,10 +596,10 @@ int __init kvm_s390_zpci_device_init(void)
 }
 
 /**
- * kvm_s390_zpci_device_exit - withdraw the device type
+ * kvm_s390_zpci_device_exit() - unregister the device type
  *
- * No device exists any more: each one holds a reference on its VM, and each VM
- * one on the module.
+ * No device exists: each device holds a reference on its VM, and each VM holds one
+ * on the module.
  */
 void kvm_s390_zpci_device_exit(void)
 {
