@@ -325,8 +325,8 @@ void s390_nested_unmap(struct s390_domain *parent, u64 first, u64 last)
 		if (last < nested->base)
 			continue;
 		s390_shadow_unmap_gpa_range(nested->shadow,
-				     max(first, nested->base) - nested->base,
-				     last - nested->base);
+					    max(first, nested->base) - nested->base,
+					    last - nested->base);
 	}
 }
 

@@ -200,7 +200,8 @@ static inline void map_range(struct vm *vm, u64 gaddr, u64 size, u64 bits)
 }
 
 static inline int invalidate(struct vm *vm, u32 id,
-		      struct iommu_hwpt_s390_zpci_invalidate *inv, u32 *nr)
+			     struct iommu_hwpt_s390_zpci_invalidate *inv,
+			     u32 *nr)
 {
 	struct iommu_hwpt_invalidate cmd = {
 		.size = sizeof(cmd),
@@ -218,7 +219,7 @@ static inline int invalidate(struct vm *vm, u32 id,
 
 /* Returns an errno, or 0; then it was all done. */
 static inline int refresh(struct vm *vm, u64 gaddr, u64 size,
-		   struct iommu_hwpt_s390_zpci_invalidate *inv)
+			  struct iommu_hwpt_s390_zpci_invalidate *inv)
 {
 	struct iommu_hwpt_s390_zpci_invalidate own;
 	u32 nr = 1;

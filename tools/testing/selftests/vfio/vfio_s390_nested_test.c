@@ -13,7 +13,6 @@ FIXTURE(s390_nested) {
 	struct vm vm;
 };
 
-
 FIXTURE_SETUP(s390_nested)
 {
 	vm_create(&self->vm, device_bdf);
@@ -59,10 +58,12 @@ TEST_F(s390_nested, alloc)
 	u32 id;
 
 #define EXPECT_ALLOC(_err, _field, _value) do {				\
+	__auto_type __field = &data._field;				\
+									\
 	data = good;							\
-	data._field = (_value);						\
+	*__field = (_value);						\
 	EXPECT_EQ(_err, alloc_nested(vm, &data, &id)) {			\
-		TH_LOG("%s = 0x%lx", #_field, (u64)(_value));		\
+		TH_LOG("%s = 0x%lx", #_field, (u64)*__field);		\
 	}								\
 } while (0)
 
@@ -172,14 +173,16 @@ TEST_F(s390_nested, invalidate)
 
 	/* Ranges */
 #define EXPECT_RANGE(_err, _first, _last, _flags) do {			\
+	int __err = (_err);						\
+									\
 	inv = (struct iommu_hwpt_s390_zpci_invalidate) {		\
 		.first = (_first), .last = (_last), .flags = (_flags),	\
 		.status = 77,						\
 	};								\
 	nr = 1;								\
-	EXPECT_EQ(_err, invalidate(vm, vm->nested, &inv, &nr));		\
-	EXPECT_EQ((_err) ? 0 : 1, nr);					\
-	EXPECT_EQ((_err) ? 77 : 0, inv.status);				\
+	EXPECT_EQ(__err, invalidate(vm, vm->nested, &inv, &nr));	\
+	EXPECT_EQ(__err ? 0 : 1, nr);					\
+	EXPECT_EQ(__err ? 77 : 0, inv.status);				\
 } while (0)
 	EXPECT_RANGE(0, vm->start_dma, vm->start_dma + SZ_4K - 1, 0);
 	EXPECT_RANGE(EINVAL, vm->start_dma + 1, vm->start_dma + SZ_4K - 1, 0);
