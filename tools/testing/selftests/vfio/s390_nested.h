@@ -22,6 +22,7 @@
 
 #include <libvfio.h>
 
+#include "kselftest_harness.h"
 #include "../kvm/include/s390/ioat.h"
 
 /* The guest's memory, by guest absolute address */
@@ -42,7 +43,6 @@ struct vm {
 	struct vfio_pci_device *device;
 	void *mem;
 	u64 start_dma;
-	u64 end_dma;
 	u32 ioas;
 	u32 parent;
 	u32 nested;
@@ -68,14 +68,6 @@ static inline int destroy(struct vm *vm, u32 id)
 	struct iommu_destroy cmd = { .size = sizeof(cmd), .id = id };
 
 	return ioctl(vm->iommu->iommufd, IOMMU_DESTROY, &cmd) ? errno : 0;
-}
-
-static inline u32 alloc_ioas(struct vm *vm)
-{
-	struct iommu_ioas_alloc cmd = { .size = sizeof(cmd) };
-
-	ioctl_assert(vm->iommu->iommufd, IOMMU_IOAS_ALLOC, &cmd);
-	return cmd.out_ioas_id;
 }
 
 /* Guest memory at @gaddr appears to the parent */
@@ -255,12 +247,11 @@ static inline void vm_create(struct vm *vm, const char *bdf)
 
 	VFIO_ASSERT_EQ(hw_info(vm, &info, &len), 0);
 	vm->start_dma = info.start_dma;
-	vm->end_dma = info.end_dma;
 	vm->mem = mmap(NULL, GUEST_SIZE, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	VFIO_ASSERT_NE(vm->mem, MAP_FAILED);
 	init_tables(vm);
-	vm->ioas = alloc_ioas(vm);
+	vm->ioas = vm->iommu->ioas_id;
 	VFIO_ASSERT_EQ(alloc_parent(vm, &vm->parent), 0);
 	VFIO_ASSERT_EQ(plug(vm, 0, GUEST_SIZE, RW), 0);
 
@@ -318,6 +309,22 @@ static inline bool untouched(struct vm *vm)
 		if (dst[i])
 			return false;
 	return true;
+}
+
+static const char *device_bdf;
+
+FIXTURE(s390_nested) {
+	struct vm vm;
+};
+
+FIXTURE_SETUP(s390_nested)
+{
+	vm_create(&self->vm, device_bdf);
+}
+
+FIXTURE_TEARDOWN(s390_nested)
+{
+	vm_destroy(&self->vm);
 }
 
 #endif /* SELFTESTS_VFIO_S390_NESTED_H */

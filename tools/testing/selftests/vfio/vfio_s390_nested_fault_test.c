@@ -8,24 +8,7 @@
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 
-#include "kselftest_harness.h"
 #include "s390_nested.h"
-
-static const char *device_bdf;
-
-FIXTURE(s390_nested_fault) {
-	struct vm vm;
-};
-
-FIXTURE_SETUP(s390_nested_fault)
-{
-	vm_create(&self->vm, device_bdf);
-}
-
-FIXTURE_TEARDOWN(s390_nested_fault)
-{
-	vm_destroy(&self->vm);
-}
 
 /* Write @text to a file of the kernel; returns if that worked. */
 static bool write_file(const char *path, const char *text)
@@ -121,7 +104,7 @@ static bool failed_nth(void)
 	}								\
 } while (0)
 
-TEST_F_TIMEOUT(s390_nested_fault, fail_nth, 300)
+TEST_F_TIMEOUT(s390_nested, fail_nth, 300)
 {
 	struct vm *vm = &self->vm;
 	struct iommu_hwpt_s390_zpci data = nested_data(vm);
@@ -199,7 +182,7 @@ static bool host_fails(bool fails)
 }
 
 /* A host that does not forget translations must not keep them for ever. */
-TEST_F(s390_nested_fault, host_fails)
+TEST_F(s390_nested, host_fails)
 {
 	struct vm *vm = &self->vm;
 	struct iommu_hwpt_s390_zpci data = nested_data(vm);

@@ -4,24 +4,7 @@
  */
 #include <pthread.h>
 
-#include "kselftest_harness.h"
 #include "s390_nested.h"
-
-static const char *device_bdf;
-
-FIXTURE(s390_nested) {
-	struct vm vm;
-};
-
-FIXTURE_SETUP(s390_nested)
-{
-	vm_create(&self->vm, device_bdf);
-}
-
-FIXTURE_TEARDOWN(s390_nested)
-{
-	vm_destroy(&self->vm);
-}
 
 TEST_F(s390_nested, hw_info)
 {

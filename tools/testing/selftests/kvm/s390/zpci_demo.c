@@ -22,7 +22,7 @@
 
 #define CLAIMS		20
 
-/* Data is copied from OUT to IN by way of the disk. */
+/* The data at OUT_GPA is written to the disk, then read back to IN_GPA. */
 #define SIZE		IOAT_FRAME_1M
 #define BLOCK		IOAT_FRAME_4K
 #define BLOCKS		(SIZE / BLOCK)
