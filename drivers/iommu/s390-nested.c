@@ -26,7 +26,7 @@
  *
  * Lifetime: iommufd holds the nested domain and, for it, the parent. The shadow
  * has references of its own, because a refresh by KVM may find it just before
- * s390_nested_free() tears it down; later refreshes return -ENODEV.
+ * nested_free() tears it down; later refreshes return -ENODEV.
  *
  * Lock order: group->mutex of the IOMMU core or the locks of iommufd's unmap ->
  * children_lock of the parent -> locks of the shadow -> attach_lock of the
@@ -130,7 +130,8 @@ static int nested_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	return 0;
 }
 
-static int nested_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
+static __always_inline int nested_fetch(void *guest, u64 gaddr, u64 *dst,
+					unsigned int nr)
 {
 	const u64 *src;
 	u64 addr;
@@ -147,13 +148,7 @@ static int nested_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 
 static __always_inline int nested_fetch_entry(void *guest, u64 gaddr, u64 *entry)
 {
-	u64 addr;
-	int rc;
-
-	rc = nested_lookup(guest, gaddr, false, &addr);
-	if (!rc)
-		*entry = READ_ONCE(*(u64 *)phys_to_virt(addr + offset_in_page(gaddr)));
-	return rc;
+	return nested_fetch(guest, gaddr, entry, 1);
 }
 
 static int nested_walk(void *guest, struct dma_guest_walk *path, u64 *pte,
@@ -240,13 +235,13 @@ static int nested_host_refresh(void *host, u64 start, u64 size)
 				      size);
 }
 
-static void leak_leaf(const unsigned long *leaf)
+static void leak_pt(const unsigned long *pt)
 {
 	unsigned int px;
 
 	for (px = 0; px < ZPCI_PT_ENTRIES; px++)
-		if (pt_entry_isvalid(leaf[px]))
-			get_page(phys_to_page(leaf[px] & ZPCI_PTE_ADDR_MASK));
+		if (pt_entry_isvalid(pt[px]))
+			get_page(phys_to_page(pt[px] & ZPCI_PTE_ADDR_MASK));
 }
 
 /*
@@ -270,7 +265,7 @@ static void nested_leak(struct s390_nested_domain *nested)
 	while (dma_find_seg_trans(shadow->root, shadow->top, &iova,
 				  shadow->cfg.pal)) {
 		step = dma_lookup_seg_trans(shadow->root, shadow->top, iova);
-		leak_leaf(dma_next_cpu_table(ZPCI_LEVEL_ST, *step));
+		leak_pt(dma_next_cpu_table(ZPCI_LEVEL_ST, *step));
 		iova = zpci_span_last(ZPCI_LEVEL_ST, iova);
 		if (iova >= shadow->cfg.pal)
 			break;
@@ -626,8 +621,6 @@ struct iommu_domain *
 s390_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 			 u32 flags, const struct iommu_user_data *user_data)
 {
-	enum zpci_table_level top = ZPCI_LEVEL_RT;
-	struct zpci_dev *zdev = to_zpci_dev(dev);
 	struct s390_nested_domain *nested;
 	struct iommu_hwpt_s390_zpci data;
 	struct s390_shadow_config cfg;
@@ -646,27 +639,19 @@ s390_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 		.pba = data.pba,
 		.pal = data.pal,
 	};
-	rc = s390_shadow_config_check(&cfg);
-	if (rc)
-		return ERR_PTR(rc);
-	if (cfg.pba < zdev->start_dma || cfg.pal > zdev->max_dma ||
-	    offset_in_page(data.base) ||
-	    !to_s390_domain(parent)->nest_parent)
+	if (offset_in_page(data.base) || !to_s390_domain(parent)->nest_parent)
 		return ERR_PTR(-EINVAL);
-	while (zpci_table_last(top) < cfg.pal ||
-	       (top > ZPCI_LEVEL_RT && !zpci_level_in_dtsm(top, zdev->dtsm)))
-		top++;
 
 	nested = kzalloc_obj(*nested, GFP_KERNEL_ACCOUNT);
 	if (!nested)
 		return ERR_PTR(-ENOMEM);
-	nested->shadow = s390_shadow_engine_create(&cfg, top, &nested_guest_ops,
-						   nested, &nested_host_ops,
-						   nested, zdev->tlb_refresh,
-						   zdev->fid);
-	if (!nested->shadow) {
+	nested->shadow = s390_shadow_alloc(to_zpci_dev(dev), &cfg,
+					   &nested_guest_ops, nested,
+					   &nested_host_ops, nested);
+	if (IS_ERR(nested->shadow)) {
+		rc = PTR_ERR(nested->shadow);
 		kfree(nested);
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(rc);
 	}
 	nested->domain.type = IOMMU_DOMAIN_NESTED;
 	nested->domain.ops = &s390_nested_ops;

@@ -128,6 +128,47 @@ static const struct s390_shadow_host_ops shadow_domain_host_ops = {
 };
 
 /**
+ * s390_shadow_alloc() - allocate an empty shadow for a function
+ * @zdev: the function
+ * @cfg: the guest's translation parameters
+ * @ops: access to guest memory
+ * @guest: argument of @ops
+ * @host_ops: access to the host
+ * @host: argument of @host_ops
+ *
+ * Checks @cfg, and chooses the smallest host table that the function supports and
+ * that reaches the end of the aperture. The largest one reaches max_dma.
+ *
+ * Context: process; sleeps
+ * Return: what s390_shadow_engine_create() returns, or
+ * * -EOPNOTSUPP - the format of the guest's table is not supported
+ * * -EINVAL	 - the aperture is malformed or out of the function's reach
+ * * -ENOMEM	 - no memory
+ */
+struct s390_shadow *
+s390_shadow_alloc(struct zpci_dev *zdev, const struct s390_shadow_config *cfg,
+		  const struct s390_shadow_guest_ops *ops, void *guest,
+		  const struct s390_shadow_host_ops *host_ops, void *host)
+{
+	enum zpci_table_level top = ZPCI_LEVEL_RT;
+	struct s390_shadow *shadow;
+	int rc;
+
+	rc = s390_shadow_config_check(cfg);
+	if (rc)
+		return ERR_PTR(rc);
+	if (cfg->pba < zdev->start_dma || cfg->pal > zdev->max_dma)
+		return ERR_PTR(-EINVAL);
+
+	while (zpci_table_last(top) < cfg->pal ||
+	       (top > ZPCI_LEVEL_RT && !zpci_level_in_dtsm(top, zdev->dtsm)))
+		top++;
+	shadow = s390_shadow_engine_create(cfg, top, ops, guest, host_ops, host,
+					   zdev->tlb_refresh, zdev->fid);
+	return shadow ?: ERR_PTR(-ENOMEM);
+}
+
+/**
  * s390_shadow_create() - create a shadow that claims a function's domain
  * @dev: the device of the PCI function
  * @cfg: the guest's translation parameters; the aperture must lie between
@@ -152,7 +193,6 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 				       const struct s390_shadow_guest_ops *ops,
 				       void *guest)
 {
-	enum zpci_table_level top = ZPCI_LEVEL_RT;
 	struct s390_domain *s390_domain;
 	struct s390_shadow *shadow;
 	struct iommu_domain *domain;
@@ -163,24 +203,10 @@ struct s390_shadow *s390_shadow_create(struct device *dev,
 		return ERR_PTR(-ENODEV);
 	zdev = to_zpci_dev(dev);
 
-	rc = s390_shadow_config_check(cfg);
-	if (rc)
-		return ERR_PTR(rc);
-	if (cfg->pba < zdev->start_dma || cfg->pal > zdev->max_dma)
-		return ERR_PTR(-EINVAL);
-
-	/*
-	 * Choose the smallest table that the function supports and that reaches
-	 * the end of the aperture. The largest one reaches max_dma.
-	 */
-	while (zpci_table_last(top) < cfg->pal ||
-	       (top > ZPCI_LEVEL_RT && !zpci_level_in_dtsm(top, zdev->dtsm)))
-		top++;
-	shadow = s390_shadow_engine_create(cfg, top, ops, guest,
-					   &shadow_domain_host_ops, NULL,
-					   zdev->tlb_refresh, zdev->fid);
-	if (!shadow)
-		return ERR_PTR(-ENOMEM);
+	shadow = s390_shadow_alloc(zdev, cfg, ops, guest, &shadow_domain_host_ops,
+				   NULL);
+	if (IS_ERR(shadow))
+		return shadow;
 	shadow->host = shadow;
 	shadow->dev = get_device(dev);
 

@@ -275,6 +275,10 @@ s390_shadow_engine_create(const struct s390_shadow_config *cfg,
 			  const struct s390_shadow_guest_ops *ops, void *guest,
 			  const struct s390_shadow_host_ops *host_ops,
 			  void *host, bool refresh_new, u32 id);
+struct s390_shadow *
+s390_shadow_alloc(struct zpci_dev *zdev, const struct s390_shadow_config *cfg,
+		  const struct s390_shadow_guest_ops *ops, void *guest,
+		  const struct s390_shadow_host_ops *host_ops, void *host);
 void s390_shadow_engine_teardown(struct s390_shadow *shadow);
 struct page *s390_shadow_alloc_pt(void);
 void s390_shadow_free_pt(struct s390_shadow *shadow, struct page *page);
