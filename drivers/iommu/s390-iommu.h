@@ -9,6 +9,7 @@
 #define _S390_IOMMU_H
 
 #include <linux/iommu.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
@@ -33,6 +34,7 @@ struct zpci_dev;
  * @list_lock: protects @devices and @shadow
  * @nest_parent: may be the parent of nested domains
  * @nr_mapped: pages that are mapped, if @nest_parent
+ * @maps_io: something else than memory is mapped, or was, if @nest_parent
  * @children_lock: protects @children
  * @children: nested domains whose parent this is
  * @rcu: for call_rcu()
@@ -48,6 +50,7 @@ struct s390_domain {
 	spinlock_t		list_lock;	/* devices, shadow */
 	bool			nest_parent;
 	atomic64_t		nr_mapped;
+	bool			maps_io;
 	struct mutex		children_lock;	/* children */
 	struct list_head	children;
 	struct rcu_head		rcu;
@@ -62,6 +65,18 @@ struct s390_domain {
 static inline struct s390_domain *to_s390_domain(struct iommu_domain *dom)
 {
 	return container_of(dom, struct s390_domain, domain);
+}
+
+/**
+ * s390_iommu_is_memory() - is a page frame memory that can be read as such?
+ * @pfn: page frame number that iommu_map() was called with; may be that of a
+ *	device's BAR
+ *
+ * Return: true if it has a struct page, which is not a device's
+ */
+static inline bool s390_iommu_is_memory(unsigned long pfn)
+{
+	return pfn_valid(pfn) && !is_zone_device_page(pfn_to_page(pfn));
 }
 
 /* Read-locked by iommu_map(), so that a claim can wait for calls that missed it */

@@ -127,51 +127,45 @@ void dma_cleanup_tables(unsigned long *root, enum zpci_table_level top)
 }
 
 /**
- * dma_lookup_seg_trans() - find the segment table entry of an I/O address
- * @root: segment or region table
- * @top: level of @root
- * @iova: I/O address
- *
- * Context: any; the caller keeps tables from being freed
- * Return: the entry, or NULL if there is no segment table
+ * struct alloc_walk - how a walk allocates tables
+ * @gfp: allocation flags
+ * @nr: number of tables that were linked
  */
-unsigned long *dma_lookup_seg_trans(unsigned long *root, enum zpci_table_level top,
-				    u64 iova)
-{
-	enum zpci_table_level level;
-	unsigned long entry;
+struct alloc_walk {
+	gfp_t gfp;
+	unsigned int nr;
+};
 
-	for (level = top; level > ZPCI_LEVEL_ST; level--) {
-		entry = READ_ONCE(root[zpci_table_index(level, iova)]);
-		if (!reg_entry_isvalid(entry))
-			return NULL;
-		root = dma_next_cpu_table(level, entry);
+/* Fetch an entry of a host table; if it is invalid, link a new table first */
+static __always_inline int fetch_or_alloc(void *ctx, enum zpci_table_level level,
+					  u64 addr, u64 *entry)
+{
+	unsigned long *table, *entryp = phys_to_virt(addr);
+	unsigned long old = READ_ONCE(*entryp), new;
+	bool pt = level == ZPCI_LEVEL_ST;
+	struct alloc_walk *alloc = ctx;
+
+	*entry = old;
+	if (likely(reg_entry_isvalid(old)))
+		return 0;
+	table = pt ? dma_alloc_page_table(alloc->gfp) :
+		     dma_alloc_cpu_table(alloc->gfp);
+	if (!table)
+		return -ENOMEM;
+	new = pt ? zpci_make_ste(virt_to_phys(table)) :
+		   zpci_make_rte(level, virt_to_phys(table));
+	if (try_cmpxchg(entryp, &old, new)) {
+		*entry = new;
+		alloc->nr++;
+		return 0;
 	}
-	return root + zpci_table_index(ZPCI_LEVEL_ST, iova);
-}
-
-/**
- * dma_lookup_cpu_trans() - find the page table entry of an I/O address
- * @root: segment or region table
- * @top: level of @root
- * @iova: I/O address
- *
- * Context: any; the caller keeps tables from being freed
- * Return: the entry, or NULL if there is no page table
- */
-unsigned long *dma_lookup_cpu_trans(unsigned long *root, enum zpci_table_level top,
-				    u64 iova)
-{
-	unsigned long *step = dma_lookup_seg_trans(root, top, iova);
-	unsigned long ste;
-
-	if (!step)
-		return NULL;
-	ste = READ_ONCE(*step);
-	if (!reg_entry_isvalid(ste))
-		return NULL;
-	return dma_next_cpu_table(ZPCI_LEVEL_ST, ste) +
-	       zpci_table_index(ZPCI_LEVEL_PT, iova);
+	/* Lost a race: use the winner's table */
+	*entry = old;
+	if (pt)
+		kmem_cache_free(dma_page_table_cache, table);
+	else
+		dma_free_cpu_table(table);
+	return 0;
 }
 
 /**
@@ -180,7 +174,7 @@ unsigned long *dma_lookup_cpu_trans(unsigned long *root, enum zpci_table_level t
  * @top: level of @root
  * @iova: I/O address
  * @gfp: flags for the allocation of tables
- * @nr: incremented for each table that is linked, even on failure; may be NULL
+ * @nr: incremented for each table that is linked, even on failure
  *
  * Context: any that @gfp allows; needs no lock
  * Return: the entry, or NULL if a table can't be allocated
@@ -188,31 +182,18 @@ unsigned long *dma_lookup_cpu_trans(unsigned long *root, enum zpci_table_level t
 unsigned long *dma_walk_seg_trans(unsigned long *root, enum zpci_table_level top,
 				  u64 iova, gfp_t gfp, unsigned int *nr)
 {
-	unsigned long *entryp, *table, old;
-	enum zpci_table_level level;
+	struct dma_walk walk = {
+		.iova = iova, .top = top, .addr = virt_to_phys(root),
+	};
+	struct alloc_walk alloc = { .gfp = gfp };
+	int rc;
 
-	for (level = top; level > ZPCI_LEVEL_ST; level--) {
-		entryp = &root[zpci_table_index(level, iova)];
-		old = READ_ONCE(*entryp);
-		if (reg_entry_isvalid(old)) {
-			root = dma_next_cpu_table(level, old);
-			continue;
-		}
-		table = dma_alloc_cpu_table(gfp);
-		if (!table)
-			return NULL;
-		if (try_cmpxchg(entryp, &old,
-				zpci_make_rte(level, virt_to_phys(table)))) {
-			if (nr)
-				(*nr)++;
-			root = table;
-			continue;
-		}
-		/* Lost a race: use the winner's table */
-		dma_free_cpu_table(table);
-		root = dma_next_cpu_table(level, old);
-	}
-	return root + zpci_table_index(ZPCI_LEVEL_ST, iova);
+	rc = dma_walk_trans(&walk, ZPCI_LEVEL_ST, fetch_or_alloc, &alloc);
+	*nr += alloc.nr;
+	if (rc != ZPCI_ENTRY_TABLE)
+		return NULL;
+	return (unsigned long *)phys_to_virt(walk.addr) +
+	       zpci_table_index(ZPCI_LEVEL_ST, iova);
 }
 
 /**
@@ -228,22 +209,15 @@ unsigned long *dma_walk_seg_trans(unsigned long *root, enum zpci_table_level top
 unsigned long *dma_walk_cpu_trans(unsigned long *root, enum zpci_table_level top,
 				  u64 iova, gfp_t gfp)
 {
-	unsigned long *step, *pto, old;
+	struct dma_walk walk = {
+		.iova = iova, .top = top, .addr = virt_to_phys(root),
+	};
+	struct alloc_walk alloc = { .gfp = gfp };
 
-	step = dma_walk_seg_trans(root, top, iova, gfp, NULL);
-	if (!step)
+	if (dma_walk_trans(&walk, ZPCI_LEVEL_PT, fetch_or_alloc, &alloc) !=
+	    ZPCI_ENTRY_TABLE)
 		return NULL;
-
-	old = READ_ONCE(*step);
-	if (!reg_entry_isvalid(old)) {
-		pto = dma_alloc_page_table(gfp);
-		if (!pto)
-			return NULL;
-		if (try_cmpxchg(step, &old, zpci_make_ste(virt_to_phys(pto))))
-			return pto + zpci_table_index(ZPCI_LEVEL_PT, iova);
-		kmem_cache_free(dma_page_table_cache, pto);
-	}
-	return dma_next_cpu_table(ZPCI_LEVEL_ST, old) +
+	return (unsigned long *)phys_to_virt(walk.addr) +
 	       zpci_table_index(ZPCI_LEVEL_PT, iova);
 }
 

@@ -49,6 +49,7 @@
 
 /**
  * struct s390_nested_domain - a guest's I/O address space
+ * @rcu: for kfree_rcu()
  * @domain: what the IOMMU core knows
  * @parent: maps the guest's memory; iommufd keeps it while this exists
  * @shadow: mirrors the guest's table; referenced
@@ -63,6 +64,7 @@
  * @attach_lock: read: a host refresh is in progress; write: attach and detach
  */
 struct s390_nested_domain {
+	struct rcu_head		rcu;
 	struct iommu_domain	domain;
 	struct s390_domain	*parent;
 	struct s390_shadow	*shadow;
@@ -85,35 +87,67 @@ static struct s390_nested_domain *to_nested(struct iommu_domain *domain)
 	return container_of(domain, struct s390_nested_domain, domain);
 }
 
-/*
- * Find the page that the parent maps for @gaddr. What it maps may be something
- * else than memory, for example a device's BAR shared by dma-buf.
+/**
+ * struct nested_cursor - place in the parent's table
+ * @nested: the nested domain
+ * @segment: I/O address of the segment that was looked up last, U64_MAX for none
+ * @pt: the parent's page table of that segment; it exists as long as the parent
+ *
+ * Tables, and frames, often lie close together.
  */
-static __always_inline int nested_lookup(const struct s390_nested_domain *nested,
-					 u64 gaddr, bool write, u64 *addr)
+struct nested_cursor {
+	const struct s390_nested_domain *nested;
+	u64 segment;
+	const unsigned long *pt;
+};
+
+static struct nested_cursor nested_cursor(const struct s390_nested_domain *nested)
 {
-	struct s390_domain *parent = nested->parent;
-	unsigned long *ptep, pte;
+	return (struct nested_cursor) { .nested = nested, .segment = U64_MAX };
+}
+
+static noinline bool nested_move_cursor(struct nested_cursor *cursor, u64 iova)
+{
+	const struct s390_domain *parent = cursor->nested->parent;
+
+	if (iova > parent->domain.geometry.aperture_end)
+		return false;
+	cursor->pt = dma_lookup_table(parent->dma_table, parent->top,
+				      ZPCI_LEVEL_PT, iova);
+	if (!cursor->pt)
+		return false;
+	cursor->segment = iova & ZPCI_SEGMENT_MASK;
+	return true;
+}
+
+/* Find the page that the parent maps for @gaddr */
+static __always_inline int nested_lookup(struct nested_cursor *cursor, u64 gaddr,
+					 bool write, u64 *addr)
+{
+	const struct s390_nested_domain *nested = cursor->nested;
+	unsigned long pte;
 	u64 iova;
 
-	if (check_add_overflow(gaddr, nested->base, &iova) ||
-	    iova > zpci_table_last(parent->top))
+	if (check_add_overflow(gaddr, nested->base, &iova))
 		return -EFAULT;
-	ptep = dma_lookup_cpu_trans(parent->dma_table, parent->top, iova);
-	if (!ptep)
+	if ((iova & ZPCI_SEGMENT_MASK) != cursor->segment &&
+	    !nested_move_cursor(cursor, iova))
 		return -EFAULT;
-	pte = READ_ONCE(*ptep);
+	pte = READ_ONCE(cursor->pt[zpci_table_index(ZPCI_LEVEL_PT, iova)]);
 	if (!pt_entry_isvalid(pte) || (write && pte & ZPCI_TABLE_PROTECTED))
 		return -EFAULT;
 	*addr = pte & ZPCI_PTE_ADDR_MASK;
-	if (!pfn_valid(PHYS_PFN(*addr)) ||
-	    is_zone_device_page(phys_to_page(*addr)))
+	/* Pairs with s390_iommu_note_io() */
+	smp_rmb();
+	if (unlikely(READ_ONCE(nested->parent->maps_io)) &&
+	    !s390_iommu_is_memory(PHYS_PFN(*addr)))
 		return -EFAULT;
 	return 0;
 }
 
 static int nested_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 {
+	struct nested_cursor cursor = nested_cursor(guest);
 	unsigned int n;
 	u64 addr;
 	int rc;
@@ -121,7 +155,7 @@ static int nested_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	for (; nr; nr -= n, dst += n, gaddr += n * sizeof(*dst)) {
 		n = min_t(unsigned int, nr,
 			  (PAGE_SIZE - offset_in_page(gaddr)) / sizeof(*dst));
-		rc = nested_lookup(guest, gaddr, false, &addr);
+		rc = nested_lookup(&cursor, gaddr, false, &addr);
 		if (rc)
 			return rc;
 		memcpy(dst, phys_to_virt(addr + offset_in_page(gaddr)),
@@ -130,14 +164,16 @@ static int nested_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	return 0;
 }
 
-static __always_inline int nested_fetch(void *guest, u64 gaddr, u64 *dst,
-					unsigned int nr)
+/* Fetch entries that lie in one page */
+static __always_inline int nested_fetch_entries(struct nested_cursor *cursor,
+						u64 gaddr, u64 *dst,
+						unsigned int nr)
 {
 	const u64 *src;
 	u64 addr;
 	int rc;
 
-	rc = nested_lookup(guest, gaddr, false, &addr);
+	rc = nested_lookup(cursor, gaddr, false, &addr);
 	if (rc)
 		return rc;
 	src = phys_to_virt(addr + offset_in_page(gaddr));
@@ -146,33 +182,43 @@ static __always_inline int nested_fetch(void *guest, u64 gaddr, u64 *dst,
 	return 0;
 }
 
-static __always_inline int nested_fetch_entry(void *guest, u64 gaddr, u64 *entry)
+static __always_inline int nested_fetch_entry(void *cursor, enum zpci_table_level level,
+					      u64 gaddr, u64 *entry)
 {
-	return nested_fetch(guest, gaddr, entry, 1);
+	return nested_fetch_entries(cursor, gaddr, entry, 1);
 }
 
-static int nested_walk(void *guest, struct dma_guest_walk *path, u64 *pte,
+static int nested_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
+{
+	struct nested_cursor cursor = nested_cursor(guest);
+
+	return nested_fetch_entries(&cursor, gaddr, dst, nr);
+}
+
+static int nested_walk(void *guest, struct dma_walk *path, u64 *pte,
 		       unsigned int nr)
 {
+	struct nested_cursor cursor = nested_cursor(guest);
 	int rc;
 
-	rc = dma_walk_guest_trans(path, NULL, 0, nested_fetch_entry, guest);
+	rc = dma_walk_trans(path, ZPCI_LEVEL_PT, nested_fetch_entry, &cursor);
 	if (rc != ZPCI_ENTRY_TABLE || !nr)
 		return rc;
-	/* A page table is 2 KiB, aligned: it lies in one page */
-	return nested_fetch(guest, path->addr +
-			    zpci_table_index(ZPCI_LEVEL_PT, path->iova) * sizeof(*pte),
-			    pte, nr) ?: rc;
+	/* A page table is 2 KiB, aligned */
+	return nested_fetch_entries(&cursor, path->addr +
+				    zpci_table_index(ZPCI_LEVEL_PT, path->iova) *
+				    sizeof(*pte), pte, nr) ?: rc;
 }
 
 static long nested_pin(void *guest, const u64 *gaddr, unsigned int nr,
 		       struct page **pages)
 {
+	struct nested_cursor cursor = nested_cursor(guest);
 	long i, rc;
 	u64 addr;
 
 	for (i = 0; i < nr; i++) {
-		rc = nested_lookup(guest, gaddr[i] & PAGE_MASK,
+		rc = nested_lookup(&cursor, gaddr[i] & PAGE_MASK,
 				   !(gaddr[i] & S390_SHADOW_FRAME_PROTECTED),
 				   &addr);
 		if (rc)
@@ -424,7 +470,7 @@ static void nested_free(struct iommu_domain *domain)
 	/* Refreshes in progress end here, later ones return -ENODEV */
 	s390_shadow_engine_teardown(nested->shadow);
 	s390_shadow_put(nested->shadow);
-	kfree(nested);
+	kfree_rcu(nested, rcu);
 }
 
 /* A guest can make a refresh last as long as it likes. Return after this time. */
@@ -529,18 +575,20 @@ static int nested_cache_invalidate_user(struct iommu_domain *domain,
 	return rc;
 }
 
-/* The shadow of the nested domain that @zdev is attached to, referenced */
+/* The shadow of the nested domain that @zdev is attached to, referenced, or NULL */
 static struct s390_shadow *nested_get_shadow(struct zpci_dev *zdev)
 {
-	struct s390_shadow *shadow = NULL;
 	struct iommu_domain *domain;
+	struct s390_shadow *shadow;
 
-	/* A domain is freed only after the function got another one */
-	guard(spinlock_irqsave)(&zdev->dom_lock);
-	domain = zdev->s390_domain;
-	if (domain && domain->type == IOMMU_DOMAIN_NESTED)
-		shadow = s390_shadow_get(to_nested(domain)->shadow);
-	return shadow;
+	/* Domains that are freed are freed after a grace period */
+	guard(rcu)();
+	/* Pairs with zdev_s390_domain_update() */
+	domain = smp_load_acquire(&zdev->s390_domain);
+	if (!domain || domain->type != IOMMU_DOMAIN_NESTED)
+		return NULL;
+	shadow = to_nested(domain)->shadow;
+	return kref_get_unless_zero(&shadow->ref) ? shadow : NULL;
 }
 
 /**

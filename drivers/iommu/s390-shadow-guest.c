@@ -112,7 +112,7 @@ static int fetch_ptes(struct s390_shadow_segment *seg, u64 pto, bool prot)
 /* Remember the tables just walked */
 static noinline void cache_path(struct s390_shadow *shadow,
 				struct s390_shadow_walk_cache *cache,
-				const struct dma_guest_walk *path)
+				const struct dma_walk *path)
 {
 	enum zpci_table_level level = shadow->guest_top;
 	bool prot;
@@ -150,7 +150,7 @@ int s390_shadow_fetch_segment(struct s390_shadow_segment *seg)
 {
 	struct s390_shadow *shadow = seg->shadow;
 	u64 *want = seg->batch->guest, *pte = &want[seg->px_first];
-	struct dma_guest_walk path;
+	struct dma_walk path;
 	unsigned int px, nr = seg->px_last - seg->px_first + 1;
 	int rc;
 

@@ -170,16 +170,17 @@ static int fake_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	return 0;
 }
 
-static int fake_fetch(void *guest, u64 gaddr, u64 *entry)
+static int fake_fetch(void *guest, enum zpci_table_level level, u64 gaddr,
+		      u64 *entry)
 {
 	return fake_read(guest, gaddr, entry, 1);
 }
 
-static int fake_walk(void *guest, struct dma_guest_walk *path, u64 *pte,
+static int fake_walk(void *guest, struct dma_walk *path, u64 *pte,
 		     unsigned int nr)
 {
 	struct fixture *f = guest;
-	int rc = dma_walk_guest_trans(path, pte, nr, fake_fetch, guest);
+	int rc = dma_walk_ptes(path, pte, nr, fake_fetch, guest);
 
 	run_once(f, &f->in_walk);
 	return rc;

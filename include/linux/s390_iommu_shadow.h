@@ -61,10 +61,10 @@ struct s390_shadow_guest_ops {
 	 */
 	int (*fetch)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
 	/**
-	 * @walk: call dma_walk_guest_trans() with a function that fetches an entry
+	 * @walk: call dma_walk_ptes() with a function that fetches an entry
 	 * like @fetch. Returns its result; an error is one of @fetch.
 	 */
-	int (*walk)(void *guest, struct dma_guest_walk *path, u64 *pte,
+	int (*walk)(void *guest, struct dma_walk *path, u64 *pte,
 		    unsigned int nr);
 	/**
 	 * @pin: pin up to @nr 4 KiB guest frames for long-term DMA. @gaddr holds

@@ -15,6 +15,7 @@
 #include <linux/limits.h>
 #include <linux/minmax.h>
 #include <linux/types.h>
+#include <linux/unroll.h>
 #include <asm/page.h>
 #include <asm/pci_dma.h>
 
@@ -390,16 +391,16 @@ zpci_decode_entry(enum zpci_table_level level, u64 entry, u64 *addr, bool *prot)
 }
 
 /**
- * struct dma_guest_walk - walk from a topmost table to a page table
+ * struct dma_walk - walk down a translation table
  * @iova: I/O address to translate
  * @top: level of the topmost table, not ZPCI_LEVEL_PT
  * @prot: in: the anchor protects from stores; out: the anchor or an entry does
  * @addr: in: address of the topmost table; out: address of the table or frame
  *	where the walk ended
- * @table: out: by level, addresses of the tables on the path, without the topmost
- *	and the page table; set down to the level where the walk ended
+ * @table: out: by level, addresses of the tables on the path, without the topmost;
+ *	set down to the level where the walk ended
  */
-struct dma_guest_walk {
+struct dma_walk {
 	u64 iova;
 	enum zpci_table_level top;
 	bool prot;
@@ -409,94 +410,89 @@ struct dma_guest_walk {
 
 /**
  * typedef dma_fetch_entry_t - fetch an entry of a table
- * @table: argument @table of dma_walk_guest_trans()
+ * @ctx: argument @ctx of dma_walk_trans()
+ * @level: level of the table
  * @addr: address of the entry
  * @entry: where to store a copy
  *
  * Return: 0, or a negative error
  */
-typedef int (*dma_fetch_entry_t)(void *table, u64 addr, u64 *entry);
+typedef int (*dma_fetch_entry_t)(void *ctx, enum zpci_table_level level, u64 addr,
+				 u64 *entry);
 
 /**
- * dma_walk_guest_step() - walk one level down
- * @level: level of the table
- * @iova: I/O address to translate
- * @addr: address of the table; set as by zpci_decode_entry()
- * @prot: set as by zpci_decode_entry()
+ * dma_walk_trans() - walk a translation table down to a level
+ * @walk: the walk
+ * @end: level of the table to reach, lower than the topmost table's or the same
  * @fetch: fetches an entry
- * @table: argument of @fetch
+ * @ctx: argument of @fetch
  *
- * Return: enum zpci_entry_kind, or the error of @fetch
- */
-static __always_inline int dma_walk_guest_step(enum zpci_table_level level, u64 iova,
-					       u64 *addr, bool *prot,
-					       dma_fetch_entry_t fetch, void *table)
-{
-	u64 entry, index = zpci_table_index(level, iova);
-	int rc = fetch(table, *addr + index * sizeof(entry), &entry);
-
-	return rc ?: zpci_decode_entry(level, entry, addr, prot);
-}
-
-/**
- * dma_walk_guest_trans() - walk a translation table, then fetch page table entries
- * @path: the walk
- * @pte: set to @nr page table entries, beginning with that of @path->iova
- * @nr: number of page table entries to fetch; may be 0; must not exceed the page
- *	table
- * @fetch: fetches an entry
- * @table: argument of @fetch
- *
- * Inlined together with @fetch, and with each level a constant: a small RPCIT
- * spends much of its time here.
+ * The only walk: of a host's table, of a guest's, with or without allocation, as
+ * @fetch does it. Inlined together with @fetch, and unrolled, so that each level is
+ * a constant: a small RPCIT spends much of its time here.
  *
  * Context: any that @fetch allows
  * Return: enum zpci_entry_kind of the entry where the walk ended, ZPCI_ENTRY_TABLE
- * if it reached the page table, or the error of @fetch; then @path is undefined
+ * if it reached the table, or the error of @fetch; then @walk is undefined
  */
-static __always_inline int dma_walk_guest_trans(struct dma_guest_walk *path, u64 *pte,
-						unsigned int nr,
-						dma_fetch_entry_t fetch, void *table)
+static __always_inline int dma_walk_trans(struct dma_walk *walk,
+					  const enum zpci_table_level end,
+					  dma_fetch_entry_t fetch, void *ctx)
 {
-	u64 addr = path->addr, iova = path->iova, at, *end = pte + nr;
-	bool prot = path->prot;
-	int rc;
+	u64 addr = walk->addr, iova = walk->iova, entry;
+	enum zpci_table_level level;
+	int rc = ZPCI_ENTRY_TABLE;
+	bool prot = walk->prot;
 
-	switch (path->top) {
-	case ZPCI_LEVEL_RF:
-		rc = dma_walk_guest_step(ZPCI_LEVEL_RF, iova, &addr, &prot, fetch, table);
-		if (rc != ZPCI_ENTRY_TABLE)
-			goto out;
-		path->table[ZPCI_LEVEL_RS] = addr;
-		fallthrough;
-	case ZPCI_LEVEL_RS:
-		rc = dma_walk_guest_step(ZPCI_LEVEL_RS, iova, &addr, &prot, fetch, table);
-		if (rc != ZPCI_ENTRY_TABLE)
-			goto out;
-		path->table[ZPCI_LEVEL_RT] = addr;
-		fallthrough;
-	case ZPCI_LEVEL_RT:
-		rc = dma_walk_guest_step(ZPCI_LEVEL_RT, iova, &addr, &prot, fetch, table);
-		if (rc != ZPCI_ENTRY_TABLE)
-			goto out;
-		path->table[ZPCI_LEVEL_ST] = addr;
-		fallthrough;
-	default:
-		rc = dma_walk_guest_step(ZPCI_LEVEL_ST, iova, &addr, &prot, fetch, table);
-		if (rc != ZPCI_ENTRY_TABLE)
-			goto out;
-	}
-
-	at = addr + zpci_table_index(ZPCI_LEVEL_PT, iova) * sizeof(*pte);
-	for (; pte != end; pte++, at += sizeof(*pte)) {
-		rc = fetch(table, at, pte);
+	unrolled_full
+	for (level = ZPCI_LEVEL_RF; level > ZPCI_LEVEL_PT; level--) {
+		if (level <= end)
+			break;
+		if (level > walk->top)
+			continue;
+		rc = fetch(ctx, level,
+			   addr + zpci_table_index(level, iova) * sizeof(entry),
+			   &entry);
 		if (rc)
 			return rc;
+		rc = zpci_decode_entry(level, entry, &addr, &prot);
+		if (rc != ZPCI_ENTRY_TABLE)
+			break;
+		walk->table[level - 1] = addr;
 	}
-	rc = ZPCI_ENTRY_TABLE;
-out:
-	path->addr = addr;
-	path->prot = prot;
+	walk->addr = addr;
+	walk->prot = prot;
+	return rc;
+}
+
+/**
+ * dma_walk_ptes() - walk a translation table, then fetch page table entries
+ * @walk: the walk
+ * @pte: set to @nr page table entries, beginning with that of @walk->iova
+ * @nr: number of page table entries to fetch; may be 0; must not exceed the page
+ *	table
+ * @fetch: fetches an entry
+ * @ctx: argument of @fetch
+ *
+ * Context: any that @fetch allows
+ * Return: as dma_walk_trans() to the page table
+ */
+static __always_inline int dma_walk_ptes(struct dma_walk *walk, u64 *pte,
+					 unsigned int nr, dma_fetch_entry_t fetch,
+					 void *ctx)
+{
+	int rc = dma_walk_trans(walk, ZPCI_LEVEL_PT, fetch, ctx), rc_fetch;
+	u64 addr, *end = pte + nr;
+
+	if (rc != ZPCI_ENTRY_TABLE)
+		return rc;
+	addr = walk->addr +
+	       zpci_table_index(ZPCI_LEVEL_PT, walk->iova) * sizeof(*pte);
+	for (; pte != end; pte++, addr += sizeof(*pte)) {
+		rc_fetch = fetch(ctx, ZPCI_LEVEL_PT, addr, pte);
+		if (rc_fetch)
+			return rc_fetch;
+	}
 	return rc;
 }
 

@@ -258,15 +258,16 @@ static int op_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 	return copy(guest, gaddr, dst, nr, true);
 }
 
-static int fetch_entry(void *guest, u64 gaddr, u64 *entry)
+static int fetch_entry(void *guest, enum zpci_table_level level, u64 gaddr,
+		       u64 *entry)
 {
 	return op_fetch(guest, gaddr, entry, 1);
 }
 
-static int op_walk(void *guest, struct dma_guest_walk *path, u64 *pte,
+static int op_walk(void *guest, struct dma_walk *path, u64 *pte,
 		   unsigned int nr)
 {
-	return dma_walk_guest_trans(path, pte, nr, fetch_entry, guest);
+	return dma_walk_ptes(path, pte, nr, fetch_entry, guest);
 }
 
 static long op_pin(void *guest, const u64 *gaddr, unsigned int nr,

@@ -41,6 +41,7 @@ typedef u64 dma_addr_t;
 #define unlikely(x)		__builtin_expect(!!(x), 0)
 #define EXPORT_SYMBOL_GPL(sym)	extern typeof(sym) sym
 #define noinline		__attribute__((noinline))
+#define unrolled_full
 #define __aligned(n)		__attribute__((aligned(n)))
 
 #define BIT(nr)			(1UL << (nr))

@@ -291,9 +291,10 @@ static noinline int ioat_view_other_slot(struct ioat_view *view, u64 gaddr)
 }
 
 /* Tables are in one memory slot, as a rule: to look it up once will do */
-static __always_inline int ioat_view_fetch(void *table, u64 gaddr, u64 *entry)
+static __always_inline int ioat_view_fetch(void *ctx, enum zpci_table_level level,
+					   u64 gaddr, u64 *entry)
 {
-	struct ioat_view *view = table;
+	struct ioat_view *view = ctx;
 	u64 offset;
 	int rc;
 
@@ -308,7 +309,7 @@ static __always_inline int ioat_view_fetch(void *table, u64 gaddr, u64 *entry)
 }
 
 /* Called in the same context as ioat_read() */
-static int ioat_walk_table(void *guest, struct dma_guest_walk *path, u64 *pte,
+static int ioat_walk_table(void *guest, struct dma_walk *path, u64 *pte,
 			   unsigned int nr)
 {
 	struct ioat_view view;
@@ -323,7 +324,7 @@ static int ioat_walk_table(void *guest, struct dma_guest_walk *path, u64 *pte,
 		view.size = 0;
 	}
 	sacf_flag = enable_sacf_uaccess();
-	rc = dma_walk_guest_trans(path, pte, nr, ioat_view_fetch, &view);
+	rc = dma_walk_ptes(path, pte, nr, ioat_view_fetch, &view);
 	disable_sacf_uaccess(sacf_flag);
 	return rc;
 }

@@ -21,6 +21,9 @@
  *					refresh everything if PAGES is 0
  *	zpci_bench smp			several vCPUs at a time
  *
+ * ZPCI_MODE is how the function is opened, as in zpci_function.h; the default is
+ * "group".
+ *
  * The last is for a host with a thread for each CPU, and about time: a line is
  *
  *	# smp WORK VCPUS ROUNDS
@@ -497,7 +500,7 @@ int main(int argc, char **argv)
 	zpci_vm_require();
 	ksft_set_plan(1);
 
-	zpci_vm_setup(&m, ZPCI_GROUP);
+	zpci_vm_setup(&m, getenv("ZPCI_MODE") ?: ZPCI_GROUP);
 	iova = (m.pba | (IOAT_FRAME_1M - 1)) + 1;
 	if (argc == 5 && !strcmp(argv[1], "loop"))
 		loop(iova, atoi_non_negative("PAGES", argv[2]),
