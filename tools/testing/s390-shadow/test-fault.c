@@ -363,6 +363,30 @@ static void out_of_resources(void)
 	world_end();
 }
 
+/*
+ * Page tables of two segments wait in one batch for a host without resources. The
+ * shadow is torn down before a refresh uses the other batch again.
+ */
+static void merged_batches(void)
+{
+	u64 next = IOVA + 0x100000, segment;
+
+	world_init(RT, true);
+	world_link(IOVA, 0);
+	world_link(next, 1);
+	world_map(IOVA, 0, WORLD_DATA, false);
+	world_map(next, 1, WORLD_DATA + 0x1000, false);
+	world_create();
+	expect(!world_refresh(IOVA, next + 0xfff), "two segments");
+	fault_arm(FAULT_REFRESH, 1, 100, -ENOMEM);
+	for (segment = IOVA; segment <= next; segment += 0x100000) {
+		guest_store(world_table(ST, 0) + 8 * world_index(ST, segment), 0x20);
+		expect(check_refresh(segment, segment + 0xfffff, false) == -ENOMEM,
+		       "no resources");
+	}
+	world_end();
+}
+
 /* Cause each result once and check the counters */
 static void results(void)
 {
@@ -406,6 +430,7 @@ const struct test fault_tests[] = {
 	{ "fault/create", create },
 	{ "fault/interrupted", signals },
 	{ "fault/out-of-resources", out_of_resources },
+	{ "fault/merged-batches", merged_batches },
 	{ "fault/results", results },
 	{ "fault/unmap-slots", unmap_slots },
 	{ "fault/unmap-many", unmap_many },
