@@ -219,8 +219,9 @@ void zpci_function_enable_dma(struct vfio_pci_device *f)
 /* Reset the function after an error, which the host may be about to handle. */
 void zpci_function_recover(struct vfio_pci_device *f)
 {
-	vfio_pci_device_reset(f);
-	zpci_function_enable_dma(f);
+	int err = zpci_function_reset(f);
+
+	TEST_ASSERT(!err, "VFIO_DEVICE_RESET: %s", strerror(err));
 }
 
 /*
@@ -229,8 +230,11 @@ void zpci_function_recover(struct vfio_pci_device *f)
 
 int zpci_function_reset(struct vfio_pci_device *f)
 {
-	int err = -__vfio_pci_device_reset(f);
+	int err, tries = 1000;
 
+	/* The host may hold the device's lock while it handles an error event */
+	while ((err = -__vfio_pci_device_reset(f)) == EAGAIN && --tries)
+		usleep(10000);
 	if (!err)
 		zpci_function_enable_dma(f);
 	return err;
