@@ -367,6 +367,8 @@ NUMBERS = {
     "include/uapi/linux/kvm.h": ("KVM_CAP_", "KVM_DEV_TYPE_"),
     "include/uapi/linux/vfio.h": ("VFIO_DEVICE_FEATURE_",
                                   "VFIO_DEVICE_INFO_CAP_"),
+    "include/uapi/linux/iommufd.h": ("IOMMU_HWPT_DATA_", "IOMMU_HW_INFO_TYPE_",
+                                     "IOMMU_HWPT_INVALIDATE_DATA_"),
 }
 
 

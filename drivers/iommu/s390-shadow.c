@@ -9,6 +9,7 @@
  * - s390-shadow-prune.c: free empty host tables
  * - s390-shadow-batch.c: refresh the host, then unpin frames and free tables
  * - s390-shadow-domain.c: attach the engine to a function and its iommu_domain
+ * - s390-nested.c: attach it to a nested domain
  *
  * Invariant: teardown does not fail and does not allocate. Nothing is pinned,
  * charged or allocated after it.

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shadow of a guest's I/O address space in the domain of an s390 PCI function
+ * Shadow of a guest's I/O address space, for an s390 PCI function
  *
  * A shadow reads the I/O translation table that a guest built in its own memory,
- * pins the guest frames that the table maps, and mirrors the table in the
- * iommu_domain that the function is attached to. It accesses guest memory only
- * through struct s390_shadow_guest_ops.
+ * and mirrors it in a table of the host, with which the function translates. It
+ * accesses guest memory only through struct s390_shadow_guest_ops.
  */
 #ifndef _LINUX_S390_IOMMU_SHADOW_H
 #define _LINUX_S390_IOMMU_SHADOW_H
@@ -61,8 +60,9 @@ struct s390_shadow_guest_ops {
 	 */
 	int (*fetch)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
 	/**
-	 * @walk: call dma_walk_ptes() with a function that fetches an entry
-	 * like @fetch. Returns its result; an error is one of @fetch.
+	 * @walk: walk to the page table, then fetch @nr entries, as
+	 * dma_walk_ptes() does with a function that fetches like @fetch.
+	 * Returns its result; an error is one of @fetch.
 	 */
 	int (*walk)(void *guest, struct dma_walk *path, u64 *pte,
 		    unsigned int nr);

@@ -427,8 +427,8 @@ typedef int (*dma_fetch_entry_t)(void *ctx, enum zpci_table_level level, u64 add
  * @fetch: fetches an entry
  * @ctx: argument of @fetch
  *
- * The only walk: of a host's table, of a guest's, with or without allocation, as
- * @fetch does it. Inlined together with @fetch, and unrolled, so that each level is
+ * Each look-up of one address uses it: in a host's table, with or without
+ * allocation, and in a guest's, as @fetch does it. Inlined together with @fetch, and unrolled, so that each level is
  * a constant: a small RPCIT spends much of its time here.
  *
  * Context: any that @fetch allows

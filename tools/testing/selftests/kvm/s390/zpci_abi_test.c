@@ -284,7 +284,7 @@ TEST_F(zpci_abi, create_device_to_read_only)
 	EXPECT_EQ(-1, ioctl(m->guest.vm->fd, KVM_CREATE_DEVICE, at));
 	EXPECT_EQ(EFAULT, errno);
 	next = dup(0);
-	/* KVM_CREATE_DEVICE of 6.12 leaves the file to the process: close it. */
+	/* KVM_CREATE_DEVICE leaves the file to the process: close it. */
 	if (next != fd)
 		close(fd);
 	close(next);

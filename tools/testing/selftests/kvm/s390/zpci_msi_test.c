@@ -6,7 +6,7 @@
  * has to reach the guest as an adapter interruption, exactly once, in whatever
  * state the vCPU is that is to take it: directly, or by way of the host.
  *
- * VFIO tells whether the machine has it. Where it does not, all is skipped.
+ * Skipped if VFIO reports no interpretation.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -539,7 +539,7 @@ TEST_F(zpci_msi, masked)
 	ASSERT_WORKS(zpci_listener_stop(l));
 }
 
-/* Who waits with the subclass masked is not woken up, and misses nothing. */
+/* A vCPU that waits with the subclass masked sleeps on, and loses no interruption */
 TEST_F(zpci_msi, waiting_masked)
 {
 	struct msi *t = &self->t;

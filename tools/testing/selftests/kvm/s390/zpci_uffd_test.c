@@ -3,7 +3,7 @@
  * Test of a page that user space provides late
  *
  * An RPCIT waits for a page fault (userfaultfd) as long as user space takes.
- * Others must make progress, nobody may deadlock, and a kill must end it.
+ * Other vCPUs must make progress, nothing may deadlock, and a kill must end it.
  */
 #include <poll.h>
 #include <pthread.h>

@@ -11,8 +11,8 @@
 
 /**
  * enum zpci_chaos_end - how it ends
- * @ZPCI_CHAOS_ORDER: all threads come to rest, what they left is looked at
- * @ZPCI_CHAOS_CLOSE: files are closed in random order under their hands
+ * @ZPCI_CHAOS_ORDER: all threads stop, then the function is checked
+ * @ZPCI_CHAOS_CLOSE: files are closed in random order while threads run
  * @ZPCI_CHAOS_KILL: the process is killed
  */
 enum zpci_chaos_end {

@@ -95,8 +95,8 @@ void zpci_fault_require(void)
 
 /*
  * The C library has the kernel write the number of the CPU to the thread's
- * memory whenever it returns to user space. If a fault meets with that, the
- * kernel sends SIGSEGV. The size is that with which the library registers.
+ * memory whenever it returns to user space. If that write fails by injection,
+ * the kernel sends SIGSEGV. The size is that with which the library registers.
  */
 static void no_rseq(void)
 {
@@ -227,7 +227,7 @@ void zpci_fault_random_thread(bool on)
 {
 	int tries, err = -1;
 
-	/* To ask for it no longer is itself what can meet with a fault. */
+	/* The write that disarms the fault may itself fail */
 	for (tries = 0; err && tries < 1000; tries++)
 		err = write_text(MAKE_IT_FAIL, on ? "1" : "0");
 	TEST_ASSERT(!err, MAKE_IT_FAIL ": %s", strerror(err));

@@ -42,8 +42,8 @@ static void user_rpcit(struct zpci_guest *g)
 }
 
 /*
- * Run the vCPU to its next exit. get_ucall() runs it once more to complete an
- * operation, of which s390 knows none; that would not go well without its files.
+ * Run the vCPU to its next exit. get_ucall() would run it again, which fails once
+ * its files are closed.
  */
 static bool enter_guest(struct zpci_guest *g, struct ucall *uc)
 {

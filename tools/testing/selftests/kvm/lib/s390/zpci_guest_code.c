@@ -281,10 +281,7 @@ static void storm_pages(struct zpci_mailbox *mb)
 	WRITE_ONCE(*entry, value);
 }
 
-/*
- * Nothing that is written here leads to guest memory by chance, or tells of
- * frames other than the permitted ones.
- */
+/* What is written here never designates frames other than the permitted ones */
 static void storm_spoil(struct zpci_mailbox *mb)
 {
 	struct zpci_storm *s = &mb->storm;
