@@ -56,6 +56,8 @@
 /* System control area: struct bsca_block in include/asm/kvm_host.h */
 #define SIE_SCA_ORIGIN          (~0xfULL)
 #define SIE_SCA_SIZE            2112
+/* its first doubleword, union ipte_control */
+#define SIE_SCA_IPTE_K          0x8000000000000000ULL
 
 /*
  * Timing facilities of the guest.  The host clock is that of the machine; the
@@ -266,9 +268,10 @@ static void sie_flush_tlb(CPUS390XState *env, bool all)
 }
 
 /*
- * The machine does not use the system control area for anything as yet, but
- * wants to find it in order.  All that is checked against is in one CPU's
- * registers and in the size of storage, so there is no need to look twice.
+ * The machine uses no more of the system control area than the interlock for
+ * IPTE, but wants to find it in order.  All that is checked against is in one
+ * CPU's registers and in the size of storage, so there is no need to look
+ * twice.
  */
 static uint16_t sie_validate_sca(CPUS390XState *env, const S390SieBlock *sd)
 {
@@ -276,6 +279,7 @@ static uint16_t sie_validate_sca(CPUS390XState *env, const S390SieBlock *sd)
                           be32_to_cpu(sd->scaol)) & SIE_SCA_ORIGIN;
 
     if (!sca) {
+        env->sie.sca = 0;
         return 0;
     }
     if (sca < 2 * TARGET_PAGE_SIZE) {
@@ -337,6 +341,64 @@ static uint16_t sie_validate(CPUS390XState *env, const S390SieBlock *sd,
         return SIE_VALIDITY_GVRD;
     }
     return 0;
+}
+
+/*
+ * The interlock for instructions of the guest that change its translation
+ * tables.  A host that walks these tables takes it, and wants the instructions
+ * to be intercepted meanwhile; the machine takes it for each of them, so that
+ * the host waits for the one that has begun.  See kvm/s390/gaccess.c,
+ * ipte_lock_simple(), and kvm/s390/priv.c, handle_ipte_interlock().
+ */
+static uint64_t *sie_map_ipte_control(CPUS390XState *env)
+{
+    hwaddr len = sizeof(uint64_t);
+
+    return cpu_physical_memory_map(env->sie.sca, &len, true);
+}
+
+static void sie_unmap_ipte_control(uint64_t *control)
+{
+    cpu_physical_memory_unmap(control, sizeof(*control), true,
+                              sizeof(*control));
+}
+
+/*
+ * Returns false if the instruction is to be intercepted.  An instruction that
+ * is started over, as with cpu_loop_exit_atomic(), has the interlock already.
+ */
+uint32_t HELPER(sie_ipte_lock)(CPUS390XState *env)
+{
+    S390SieState *sie = &env->sie;
+    uint64_t *control, old;
+
+    if (!sie->sca || sie->ipte_locked) {
+        return true;
+    }
+    control = sie_map_ipte_control(env);
+    old = qatomic_fetch_or(control, cpu_to_be64(SIE_SCA_IPTE_K));
+    sie_unmap_ipte_control(control);
+
+    sie->ipte_locked = !(be64_to_cpu(old) & SIE_SCA_IPTE_K);
+    return sie->ipte_locked;
+}
+
+static void sie_ipte_unlock(CPUS390XState *env)
+{
+    S390SieState *sie = &env->sie;
+    uint64_t *control;
+
+    if (sie->ipte_locked) {
+        sie->ipte_locked = false;
+        control = sie_map_ipte_control(env);
+        qatomic_and(control, ~cpu_to_be64(SIE_SCA_IPTE_K));
+        sie_unmap_ipte_control(control);
+    }
+}
+
+void HELPER(sie_ipte_unlock)(CPUS390XState *env)
+{
+    sie_ipte_unlock(env);
 }
 
 static S390SieBlock *sie_map(CPUS390XState *env, hwaddr addr)
@@ -477,6 +539,8 @@ static void sie_exit(CPUS390XState *env, uint8_t icptcode)
     S390SieBlock *sd = sie->sd;
     const bool guest_per = sie_per(env);
     int i;
+
+    sie_ipte_unlock(env);
 
     sd->icptcode = icptcode;
     sd->gpsw_mask = cpu_to_be64(s390_cpu_get_psw_mask(env));
@@ -749,11 +813,11 @@ static void sie_intercept_program(CPUS390XState *env)
     const uint32_t code = env->int_pgm_code;
     uint32_t iprcc = code;
 
-    if (s390_pgm_advances_psw(code)) {
+    if (s390_pgm_advances_psw(code) && env->int_pgm_ilen) {
         env->psw.addr = wrap_address(env, env->psw.addr + env->int_pgm_ilen);
     }
 
-    sd->eai = 0;
+    sd->eai = s390_pgm_has_access_id(code) ? env->tlb_fill_ar : 0;
     sd->oai = 0;
     switch (code) {
     case PGM_PAGE_TRANS:
@@ -964,6 +1028,9 @@ static void sie_wait(CPUS390XState *env)
 void s390_sie_do_interrupt(CPUState *cs)
 {
     CPUS390XState *env = cpu_env(cs);
+
+    /* The instruction may have ended before its end. */
+    sie_ipte_unlock(env);
 
     /* An interruption may load a PSW with another one, or a wait. */
     while (env->sie.active && cs->exception_index != -1) {

@@ -215,7 +215,8 @@ typedef struct S390SieState {
 
     S390SieBlock *sd;           /* mapped state description */
     hwaddr sd_addr;
-    uint64_t sca;               /* system control area that was found good */
+    uint64_t sca;               /* system control area, found good, or 0 */
+    bool ipte_locked;           /* this CPU has the interlock in it */
     uint32_t host_ilen;         /* length of the SIE instruction */
     uint32_t ictl;
     uint32_t lctl;

@@ -12,6 +12,7 @@
 #define FRAME            0x200000           /* of 1 MiB, where we are not */
 #define OTHER_FRAME      0x300000
 #define SEGMENT_TABLE    0x100000
+#define PREFIX           (OTHER_FRAME + 0x4000)
 
 /* Controls of PFMF */
 #define SET_KEY          0x20000
@@ -84,6 +85,10 @@ psw_dat:
     .quad 0x0400000180000000,with_dat
 new_psw:
     .quad 0,0
+prefix_inside:
+    .long PREFIX
+prefix_zero:
+    .long 0
 no_dat:
     .byte 0
     .balign 8
@@ -188,7 +193,33 @@ with_dat:
     jnz failure
     llilf %r2,OTHER_FRAME + 0xab008
     cgrjne %r3,%r2,failure
+
+    /*
+     * The address of a frame is an absolute one: prefixing changes nothing, not
+     * even if the prefix area is in the frame.  What LRA finds is real.
+     */
+    set_memory 0x1010,11
+    set_memory OTHER_FRAME - FRAME + 0x5010,22
+    llilf %r2,OTHER_FRAME - FRAME + 0x4000
+    mvc 0(256,%r2),0
+    mvc 0x100(256,%r2),0x100
+    mvc 0x200(256,%r2),0x200
+    spx prefix_inside
+    expect_memory 0x1010,11
+    expect_memory OTHER_FRAME - FRAME + 0x5010,22
+    lghi %r2,0x1010
+    lra %r3,0(%r2)
+    expect_register %r3,PREFIX + 0x1010
+    llilf %r2,OTHER_FRAME - FRAME + 0x5010
+    lra %r3,0(%r2)
+    expect_register %r3,0x1010
+    set_memory 0x1010,33
     ssm no_dat
+    expect_memory 0x1010,22
+    expect_memory PREFIX + 0x1010,33
+    spx prefix_zero
+    expect_memory 0x1010,33
+
     expect_memory OTHER_FRAME + 0xab008,7
 
     lpswe success_psw

@@ -503,6 +503,35 @@ static void test_lra(void)
     flip(host_pte(PAGES(PRIMARY)), PTE_I);
 }
 
+GUEST_CODE(lra_ar, "    sar %a1,%r5\n    lrag %r3,0(%r1)\n    ipm %r4\n" END);
+
+/* Access-register translation, with tables that can be missing, too */
+static void test_access_registers(void)
+{
+    guest(lra_ar);
+    guest_dat();
+    SD->gpsw_mask |= PSW_AR;
+    gregs[5] = 1;                       /* the secondary space */
+    sie();
+    check_diag(AT_END);
+    check(gregs[3] == FRAME(SECONDARY) && gregs[4] >> 28 == 0);
+
+    SD->gpsw_addr = CODE;
+    SD->gcr[2] = DATA;                  /* with an empty access list */
+    G64(DATA + 16) = 0;
+    gregs[5] = 8;
+    sie();
+    check_diag(AT_END);
+    check((u32)gregs[3] == 0x80000029 && gregs[4] >> 28 == 3);
+
+    SD->gpsw_addr = CODE;
+    flip(host_pte(DATA), PTE_I);
+    sie_fault();
+    check_fault(PGM_PAGE_TRANS, DATA | TEID_FETCH, CODE + 4);
+    flip(host_pte(DATA), PTE_I);
+    asm volatile("sar %%a1,%0" : : "d" (0));
+}
+
 GUEST_CODE(ipte,
            "    lg %r3,0(%r1)\n"
            "    ipte %r6,%r1\n"
@@ -552,6 +581,102 @@ static void test_host_ipte(void)
     check_diag(AT_END);
 }
 
+static inline u64 get_key(u64 addr)
+{
+    u64 key = 0;
+
+    asm volatile("iske %0,%1" : "+d" (key) : "a" (addr));
+    return key;
+}
+
+static inline void set_key(u64 addr, u64 key)
+{
+    asm volatile("sske %0,%1" : : "d" (key), "a" (addr));
+}
+
+/* What the guest does to a page is recorded in the key of the host's page. */
+static void test_storage_keys(void)
+{
+    const u64 page = GUEST + FRAME(PRIMARY);
+
+    guest(load);
+    guest_dat();
+    set_key(page, 0x20);
+    sie();
+    check_diag(AT_END);
+    check(get_key(page) == 0x24);       /* referenced */
+
+    guest(store);
+    guest_dat();
+    set_key(page, 0x20);
+    sie();
+    check_diag(AT_END);
+    check(get_key(page) == 0x26);       /* and changed */
+    set_key(page, 0);
+}
+
+#define CR0_EDAT                0x800000
+#define STE_FC                  0x400
+#define FRAME_TABLE             0x200000
+
+GUEST_CODE(frames,
+           "    lg %r3,0x10(%r1)\n"
+           "    lg %r4,0x10(%r2)\n"
+           "    lrag %r5,0x10(%r1)\n"
+           END);
+
+static inline void set_prefix(u32 prefix)
+{
+    asm volatile("spx %0" : : "Q" (prefix) : "memory");
+}
+
+/* The addresses of large frames are absolute, in the guest and in the host. */
+static void test_large_frames(void)
+{
+    vu64 *to = (vu64 *)(GUEST + 0x204000);
+    u64 i;
+
+    /* The guest's prefix area is in the second of its frames. */
+    guest(frames);
+    SD->cpuflags |= CPUSTAT_GED;
+    SD->prefix = 0x104000;
+    SD->gpsw_mask |= PSW_DAT;
+    SD->gcr[0] |= CR0_EDAT;
+    SD->gcr[1] = FRAME_TABLE;
+    for (i = 0; i < 512; i++) {
+        G64(FRAME_TABLE + i * 8) = i << 20 | STE_FC;
+    }
+    guest_lowcore(0x104000);
+    G64(0x1010) = 11;
+    G64(0x105010) = 22;
+    gregs[1] = 0x1000;
+    gregs[2] = 0x105000;
+    sie();
+    check_diag(AT_END);
+    check(gregs[3] == 11 && gregs[4] == 22);
+    check(gregs[5] == 0x105010);
+
+    /* The host's prefix area is in a frame that it gives to the guest. */
+    guest(frames);
+    gregs[1] = 0x1000;
+    gregs[2] = 0x205000;
+    G64(0x205010) = 33;
+    *(vu64 *)0x1010 = 44;
+    for (i = 0; i < 0x1000 / 8; i++) {
+        to[i] = ((vu64 *)0)[i];
+    }
+    *host_ste(0x200000) = (GUEST + 0x200000) | STE_FC;
+    set_cr0(get_cr0() | CR0_EDAT);
+    set_prefix(GUEST + 0x204000);
+    sie();
+    set_prefix(0);
+    set_cr0(get_cr0() & ~(u64)CR0_EDAT);
+    *host_ste(0x200000) = PAGE_TABLES + 2 * 0x800;
+    asm volatile("ptlb" : : : "memory");
+    check_diag(AT_END);
+    check(gregs[3] == 11 && gregs[4] == 33);
+}
+
 int main(void)
 {
     host_init();
@@ -562,7 +687,10 @@ int main(void)
     test_crossing();
     test_mvpg();
     test_lra();
+    test_access_registers();
     test_ipte();
     test_host_ipte();
+    test_storage_keys();
+    test_large_frames();
     return 0;
 }

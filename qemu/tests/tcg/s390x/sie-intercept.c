@@ -486,6 +486,93 @@ static void test_host_interruption(void)
     set_cr0(get_cr0() & ~0x800UL);
 }
 
+#define IPTE_CONTROL            (*(vu64 *)SCA)
+#define IPTE_CONTROL_K          (1UL << 63)
+
+/* Instructions that must not change a table while the host walks it */
+static const u64 interlocked[] = {
+    0xb221001200000000,     /* IPTE %r1,%r2 */
+    0xb250006400000000,     /* CSP %r6,%r4 */
+    0xb98a006400000000,     /* CSPG %r6,%r4 */
+    0xb98e001200000000,     /* IDTE %r1,%r0,%r2 */
+};
+
+/* Each of them sets the invalid bit in the doubleword at DATA. */
+static void interlock_guest(u64 insn)
+{
+    const int word = insn >> 48 == 0xb250;
+
+    guest(end);
+    put_insn(CODE, insn);
+    G32(CODE + 4) = 0x83000000 | AT_END;
+    G64(DATA) = 0;
+    gregs[1] = DATA;        /* table, of pages or of segments */
+    gregs[4] = DATA + 4 * word;
+    gregs[7] = insn >> 48 == 0xb98e ? STE_I : PTE_I;
+    SD->scaol = SCA;
+}
+
+static int interlock_entry_invalid(void)
+{
+    return G64(DATA) == PTE_I || G64(DATA) == STE_I;
+}
+
+static void test_interlock(void)
+{
+    unsigned i;
+    u64 insn;
+
+    for (i = 0; i < sizeof(interlocked) / sizeof(interlocked[0]); i++) {
+        insn = interlocked[i];
+
+        /* The host has it. */
+        interlock_guest(insn);
+        IPTE_CONTROL = IPTE_CONTROL_K | 5;
+        sie();
+        check_icpt(ICPT_INST);
+        check_stored_insn(insn);
+        check(SD->gpsw_addr == CODE + 4);
+        check(IPTE_CONTROL == (IPTE_CONTROL_K | 5));
+        check(!interlock_entry_invalid());
+
+        /* It comes after the check for the problem state. */
+        interlock_guest(insn);
+        SD->gpsw_mask |= PSW_PSTATE;
+        sie();
+        check_guest_pgm(0, PGM_PRIVILEGED, CODE + 4);
+
+        /* Nobody has it, before and after the instruction. */
+        interlock_guest(insn);
+        IPTE_CONTROL = 5;
+        sie();
+        check_diag(AT_END);
+        check(IPTE_CONTROL == 5);
+        check(interlock_entry_invalid());
+
+        /* Exceptions of host and guest end the instruction, too. */
+        interlock_guest(insn);
+        flip(host_pte(DATA), PTE_I);
+        sie_fault();
+        flip(host_pte(DATA), PTE_I);
+        check(host_pgm_code == PGM_PAGE_TRANS);
+        check(IPTE_CONTROL == 5);
+        interlock_guest(insn);
+        gregs[1] = gregs[4] = GUEST_SIZE;
+        sie();
+        check_icpt(ICPT_PROGI);
+        check(IPRCC == PGM_ADDRESSING);
+        check(IPTE_CONTROL == 5);
+
+        /* Without a control area there is no interlock. */
+        interlock_guest(insn);
+        SD->scaol = 0;
+        IPTE_CONTROL = IPTE_CONTROL_K;
+        sie();
+        check_diag(AT_END);
+        check(interlock_entry_invalid());
+    }
+}
+
 /* What is wrong with SIE itself */
 static void test_operand(void)
 {
@@ -538,6 +625,7 @@ int main(void)
     test_requests();
     test_wait();
     test_host_interruption();
+    test_interlock();
     test_operand();
     test_registers();
     return 0;

@@ -310,7 +310,11 @@ static void test_per(void)
     check_icpt(ICPT_PROGI);
     check(IPRCC == PGM_PER && SD->peraddr == CODE + 4);
     check(SD->gpsw_addr == CODE + 10 && G64(0x700) == 1 && PGMILC == 6);
-    /* One that is intercepted */
+    /* One that is intercepted, and once more as after a signal */
+    sie();
+    check_diag(0x123);
+    check(SD->icptstatus == 0x02 && SD->gpsw_addr == CODE + 14);
+    SD->gpsw_addr = CODE + 10;
     sie();
     check_diag(0x123);
     check(SD->icptstatus == 0x02 && SD->gpsw_addr == CODE + 14);
