@@ -66,10 +66,10 @@ devices()
 ZPCI=
 VFIO=
 
-# plug_zpci NAME NUMBER IOAT: the zPCI device of a function that comes next
+# plug_zpci NAME NUMBER IOAT [MEMORY]: the zPCI device of a function that comes next
 plug_zpci()
 {
-	qmp 60 device_add "{\"driver\":\"zpci\",\"id\":\"z$1\",\"uid\":$2,\"fid\":$2,\"target\":\"$1\",\"ioat\":\"$3\"}"
+	qmp 60 device_add "{\"driver\":\"zpci\",\"id\":\"z$1\",\"uid\":$2,\"fid\":$2,\"target\":\"$1\",\"ioat\":\"$3\",\"ioat-memory\":\"${4:-auto}\"}"
 }
 
 # plug_vfio NAME BDF: that function; the status is whether QEMU did it
@@ -78,10 +78,10 @@ plug_vfio()
 	qmp_try 60 device_add "{\"driver\":\"vfio-pci\",\"id\":\"$1\",\"host\":\"$2\"}"
 }
 
-# plug NAME NUMBER BDF IOAT: both
+# plug NAME NUMBER BDF IOAT [MEMORY]: both
 plug()
 {
-	plug_zpci "$1" "$2" "$4"
+	plug_zpci "$1" "$2" "$4" "${5:-auto}"
 	plug_vfio "$1" "$3" || fail "QEMU refused to plug $1: $REPLY"
 }
 

@@ -23,7 +23,7 @@ resident()
 	awk '/^VmRSS:/ {print int($2 / 1024)}' "/proc/$QEMU_PID/status"
 }
 
-# pressure PATH, as of "info zpci"
+# pressure all|mapped: which memory of the guest is pinned
 pressure()
 {
 	swap_on
@@ -33,7 +33,7 @@ pressure()
 	has=$(resident)
 	# To look in vain at everything that is pinned, again and again, takes long.
 	limit=$((60 * ${LAB_SCALE:-100} / 100))
-	[ "$1" != direct ] || limit=5
+	[ "$1" != all ] || limit=5
 	start=$(now)
 	timeout $limit sh -c "echo ${WANT}M >$CGROUP/memory.reclaim" 2>/dev/null
 	pressure_time=$(since "$start")
@@ -50,7 +50,7 @@ pressure()
 	counter "frames pinned before it" "$pins"
 	counter "frames pinned after it" "$stayed"
 	[ "$stayed" -gt 0 ] || fail "nothing stayed pinned while a disk was in use"
-	if [ "$1" = direct ]; then
+	if [ "$1" = all ]; then
 		# What QEMU has for itself can go.
 		[ $((has - left)) -lt $((WANT / 2)) ] ||
 			fail "the host got memory that should be pinned"

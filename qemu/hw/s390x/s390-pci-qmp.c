@@ -38,10 +38,21 @@ static void s390_pci_describe(GString *buf, S390PCIBusDevice *pbdev)
                            pbdev->interp ? "on" : "off",
                            pbdev->interp && pbdev->forwarding_assist ?
                            "on" : "off");
-    g_string_append_printf(buf, "    translation: path=%s ioat=%s bound=%s\n",
-                           s390_pci_ioat_path(pbdev),
+    g_string_append_printf(buf, "    translation: path=%s ioat=%s bound=%s "
+                           "memory=%s\n",
+                           S390PciIoatPath_str(s390_pci_ioat_path(pbdev)),
                            OnOffAuto_str(pbdev->ioat),
-                           pbdev->kvm_fd >= 0 ? "yes" : "no");
+                           pbdev->kvm_fd >= 0 ? "yes" : "no",
+                           pbdev->guest_memory ? "pinned" :
+                           pbdev->kvm_fd >= 0 ? "on-demand" : "mapped");
+    if (pbdev->ioat_reason) {
+        g_string_append_printf(buf, "    reason: %s\n", pbdev->ioat_reason);
+    }
+    if (pbdev->table_rc) {
+        g_string_append_printf(buf, "    reason: the host does not accept the "
+                               "guest's table: %s\n",
+                               strerror(-pbdev->table_rc));
+    }
     if (iommu->enabled) {
         g_string_append_printf(buf, "    table: iota=0x%" PRIx64
                                " pba=0x%" PRIx64 " pal=0x%" PRIx64 "\n",
@@ -54,7 +65,8 @@ static void s390_pci_describe(GString *buf, S390PCIBusDevice *pbdev)
                            stats.rpcits, stats.rpcits_nores,
                            stats.rpcits_user, pbdev->rpcits);
     g_string_append_printf(buf, "    requests: map=%" PRIu64 " unmap=%" PRIu64
-                           "\n", pbdev->dma_maps, pbdev->dma_unmaps);
+                           " invalidate=%" PRIu64 "\n", pbdev->dma_maps,
+                           pbdev->dma_unmaps, pbdev->invalidations);
     g_string_append_printf(buf, "    frames: mapped=%" PRIu64
                            " unmapped=%" PRIu64 " pinned=%" PRIu64
                            " pinned-peak=%" PRIu64 "\n",

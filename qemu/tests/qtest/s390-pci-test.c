@@ -36,7 +36,7 @@ static void test_path(void)
     assert_path(qts, "z0", "none");
     assert_described(qts, "r0: fid=0x00000010 uid=0x0001 ");
     assert_described(qts, " state=disabled interpretation=off ");
-    assert_described(qts, " path=none ioat=auto bound=no\n");
+    assert_described(qts, " path=none ioat=auto bound=no memory=mapped\n");
 
     qtest_quit(qts);
 }
@@ -66,12 +66,47 @@ static void test_ioat_on(void)
     qtest_quit(qts);
 }
 
+/* Nor has it memory that is pinned, whatever kind is asked for. */
+static void test_ioat_memory(void)
+{
+    static const char *const kinds[] = { "on-demand", "pinned" };
+    QTestState *qts = qtest_init("-nodefaults");
+    QDict *rsp;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+        qtest_qmp_device_add(qts, "zpci", "z0", "{ 'target': 'r0', "
+                             "'ioat-memory': %s }", kinds[i]);
+        rsp = qtest_qmp(qts, "{ 'execute': 'device_add', 'arguments': "
+                        "{ 'driver': 'virtio-rng-pci', 'id': 'r0' } }");
+        g_assert_nonnull(strstr(qdict_get_str(qdict_get_qdict(rsp, "error"),
+                                              "desc"), "ioat-memory"));
+        qobject_unref(rsp);
+
+        /* It is too late to change that. */
+        rsp = qtest_qmp(qts, "{ 'execute': 'qom-set', 'arguments': "
+                        "{ 'path': 'z0', 'property': 'ioat-memory', "
+                        "'value': 'auto' } }");
+        g_assert(qdict_haskey(rsp, "error"));
+        qobject_unref(rsp);
+        qtest_qmp_device_del(qts, "z0");
+    }
+
+    qtest_qmp_device_add(qts, "zpci", "z0", "{ 'target': 'r0', "
+                         "'ioat-memory': 'auto' }");
+    qtest_qmp_device_add(qts, "virtio-rng-pci", "r0", "{}");
+    assert_described(qts, " memory=mapped\n");
+
+    qtest_quit(qts);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 
     qtest_add_func("/s390-pci/path", test_path);
     qtest_add_func("/s390-pci/ioat-on", test_ioat_on);
+    qtest_add_func("/s390-pci/ioat-memory", test_ioat_memory);
 
     return g_test_run();
 }
