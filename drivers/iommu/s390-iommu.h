@@ -16,8 +16,14 @@
 #include <asm/pci_dma.h>
 #include <linux/s390_iotable.h>
 
+struct iommufd_demand_fault;
 struct s390_shadow;
+struct s390_shadow_guest_ops;
+struct s390_shadow_walk;
 struct zpci_dev;
+
+/* Frames that a guest may map beyond the number of frames that it has */
+#define S390_NESTED_SLACK	4096
 
 /**
  * struct s390_domain - a paging domain
@@ -91,6 +97,10 @@ s390_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 			 u32 flags, const struct iommu_user_data *user_data);
 void s390_nested_detach(struct iommu_domain *domain);
 void s390_nested_unmap(struct s390_domain *parent, u64 first, u64 last);
+extern const struct s390_shadow_guest_ops s390_demand_guest_ops;
+void *s390_demand_create(struct iommu_domain *parent, u64 base);
+int s390_nested_refresh(struct s390_shadow *shadow, struct s390_shadow_walk *walk,
+			struct iommufd_demand_fault *fault);
 void s390_shadow_domain_detached(struct s390_domain *s390_domain);
 #else
 #define s390_domain_alloc_nested NULL

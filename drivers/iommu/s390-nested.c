@@ -12,7 +12,8 @@
  * 1. Only the shadow writes the host table of a nested domain. A nested domain
  *    has no map operation.
  * 2. Nothing is pinned here, and nothing is read by way of user addresses: the
- *    owner of the parent domain keeps every page pinned that the parent maps.
+ *    owner of the parent domain keeps every page pinned that the parent maps. A
+ *    parent that maps nothing is another matter, see s390-nested-demand.c.
  * 3. When an unmap of the parent returns, no attached function can reach the
  *    pages by way of a nested domain, and no refresh reads them. The parent's
  *    entry is invalidated first. s390_nested_unmap() then clears what earlier
@@ -34,6 +35,7 @@
  */
 
 #include <linux/iommu.h>
+#include <linux/iommufd.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
@@ -78,9 +80,6 @@ struct s390_nested_domain {
 	bool			leaked;
 	struct rw_semaphore	attach_lock;	/* zdev, busy, dead, stuck */
 };
-
-/* Frames that a guest may map beyond the number of frames that it has */
-#define NESTED_SLACK	4096
 
 static struct s390_nested_domain *to_nested(struct iommu_domain *domain)
 {
@@ -238,7 +237,7 @@ static int nested_charge(void *guest, unsigned long nr)
 	struct s390_nested_domain *nested = guest;
 
 	if (atomic64_add_return(nr, &nested->entries) <=
-	    NESTED_SLACK + atomic64_read(&nested->parent->nr_mapped))
+	    S390_NESTED_SLACK + atomic64_read(&nested->parent->nr_mapped))
 		return 0;
 	atomic64_sub(nr, &nested->entries);
 	return -ENOMEM;
@@ -462,13 +461,14 @@ static void nested_free(struct iommu_domain *domain)
 {
 	struct s390_nested_domain *nested = to_nested(domain);
 
-	/* From now on no unmap of the parent gets at the shadow */
+	/* Refreshes in progress end here, later ones return -ENODEV */
+	if (!nested->leaked)
+		s390_shadow_engine_teardown(nested->shadow);
+	/* Not earlier: until then an unmap of the parent waits for refreshes */
 	scoped_guard(mutex, &nested->parent->children_lock)
 		list_del(&nested->node);
 	if (nested->leaked)
 		return;
-	/* Refreshes in progress end here, later ones return -ENODEV */
-	s390_shadow_engine_teardown(nested->shadow);
 	s390_shadow_put(nested->shadow);
 	kfree_rcu(nested, rcu);
 }
@@ -482,6 +482,7 @@ static u32 nested_status(int rc)
 	switch (rc) {
 	case 0:
 		return IOMMU_S390_ZPCI_REFRESH_DONE;
+	case -EAGAIN:
 	case -EINTR:
 		return IOMMU_S390_ZPCI_REFRESH_INTERRUPTED;
 	case -ENOMEM:
@@ -500,17 +501,18 @@ static u32 nested_status(int rc)
  * caller holds the HWPT, and IOMMU_DESTROY waits for that: do not work for long.
  */
 static int shadow_refresh_range(struct s390_shadow *shadow, u64 first, u64 last,
-				unsigned long end, u64 *next)
+				unsigned long end, u64 *next,
+				struct iommufd_demand_fault *fault)
 {
 	struct s390_shadow_walk walk;
 	int rc;
 
 	s390_shadow_walk_init(&walk, first, last);
 	do {
-		rc = s390_shadow_refresh(shadow, &walk);
+		rc = s390_nested_refresh(shadow, &walk, fault);
 		cond_resched();
-	} while (rc == -EAGAIN && time_before(jiffies, end));
-	if (rc == -EAGAIN)
+	} while (rc == -EAGAIN && !fault->kind && time_before(jiffies, end));
+	if (rc == -EAGAIN && !fault->kind)
 		rc = -EINTR;
 	/* A pass that only gives back has left out what was to be mapped */
 	*next = walk.pass != S390_SHADOW_PASS_MAP ? first : walk.next;
@@ -519,7 +521,8 @@ static int shadow_refresh_range(struct s390_shadow *shadow, u64 first, u64 last,
 
 static int nested_invalidate_one(struct s390_shadow *shadow,
 				 const struct iommu_user_data *entry,
-				 unsigned long end)
+				 unsigned long end,
+				 struct iommufd_demand_fault *fault)
 {
 	struct iommu_hwpt_s390_zpci_invalidate inv;
 	int rc, rc_copy;
@@ -536,14 +539,23 @@ static int nested_invalidate_one(struct s390_shadow *shadow,
 	    inv.last > shadow->cfg.pal)
 		return -EINVAL;
 
-	rc = shadow_refresh_range(shadow, inv.first, inv.last, end, &inv.next);
+	rc = shadow_refresh_range(shadow, inv.first, inv.last, end, &inv.next,
+				  fault);
 	inv.status = nested_status(rc);
 	rc_copy = iommu_copy_struct_to_user(entry, &inv,
 					    IOMMU_HWPT_INVALIDATE_DATA_S390_ZPCI,
 					    flags);
-	if (rc && rc != -EINTR)
+	if (rc && rc != -EINTR && rc != -EAGAIN)
 		rc = -EIO;
-	return rc_copy ?: rc;
+	if (rc_copy) {
+		iommufd_demand_fault_put(fault);
+		return rc_copy;
+	}
+	/* If the memory that is awaited can't be present */
+	fault->failed_uptr = entry->uptr +
+			     offsetof(struct iommu_hwpt_s390_zpci_invalidate, status);
+	fault->failed = IOMMU_S390_ZPCI_REFRESH_BAD_ADDRESS;
+	return rc;
 }
 
 static int nested_cache_invalidate_user(struct iommu_domain *domain,
@@ -566,7 +578,8 @@ static int nested_cache_invalidate_user(struct iommu_domain *domain,
 		if (i && (time_after(jiffies, end) || signal_pending(current)))
 			rc = -EINTR;
 		else
-			rc = nested_invalidate_one(shadow, &entry, end);
+			rc = nested_invalidate_one(shadow, &entry, end,
+						   array->fault);
 		if (rc)
 			break;
 		array->entry_num = i + 1;
@@ -595,6 +608,9 @@ static struct s390_shadow *nested_get_shadow(struct zpci_dev *zdev)
  * s390_iommu_refresh() - refresh the nested domain of a function
  * @zdev: the function
  * @walk: set up by s390_shadow_walk_init()
+ * @fault: none; set if -EAGAIN is returned and memory has to be present before the
+ *	next call. The caller drops its locks and calls iommufd_demand_fault_in(),
+ *	which may wait for user space.
  *
  * For KVM, which carries out RPCIT for a guest. Works as s390_shadow_refresh() on
  * whatever nested domain the function is attached to at the time of the call. The
@@ -605,7 +621,8 @@ static struct s390_shadow *nested_get_shadow(struct zpci_dev *zdev)
  * * -ENODEV - no nested domain is attached, or it is not usable any more
  * * -ERANGE - the range is not within the aperture
  */
-int s390_iommu_refresh(struct zpci_dev *zdev, struct s390_shadow_walk *walk)
+int s390_iommu_refresh(struct zpci_dev *zdev, struct s390_shadow_walk *walk,
+		       struct iommufd_demand_fault *fault)
 {
 	struct s390_shadow *shadow = nested_get_shadow(zdev);
 	int rc = -ERANGE;
@@ -618,7 +635,7 @@ int s390_iommu_refresh(struct zpci_dev *zdev, struct s390_shadow_walk *walk)
 	walk->shadow_nr = shadow->nr;
 	if (walk->first <= walk->last && walk->first >= shadow->cfg.pba &&
 	    walk->last <= shadow->cfg.pal)
-		rc = s390_shadow_refresh(shadow, walk);
+		rc = s390_nested_refresh(shadow, walk, fault);
 	s390_shadow_put(shadow);
 	return rc;
 }
@@ -669,9 +686,11 @@ struct iommu_domain *
 s390_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 			 u32 flags, const struct iommu_user_data *user_data)
 {
+	const struct s390_shadow_guest_ops *ops = &nested_guest_ops;
 	struct s390_nested_domain *nested;
 	struct iommu_hwpt_s390_zpci data;
 	struct s390_shadow_config cfg;
+	void *guest;
 	int rc;
 
 	if (flags)
@@ -693,13 +712,22 @@ s390_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 	nested = kzalloc_obj(*nested, GFP_KERNEL_ACCOUNT);
 	if (!nested)
 		return ERR_PTR(-ENOMEM);
-	nested->shadow = s390_shadow_alloc(to_zpci_dev(dev), &cfg,
-					   &nested_guest_ops, nested,
+	guest = nested;
+	if (parent->demand_ops) {
+		ops = &s390_demand_guest_ops;
+		guest = s390_demand_create(parent, data.base);
+		if (!guest) {
+			rc = -ENOMEM;
+			goto free_nested;
+		}
+	}
+	nested->shadow = s390_shadow_alloc(to_zpci_dev(dev), &cfg, ops, guest,
 					   &nested_host_ops, nested);
 	if (IS_ERR(nested->shadow)) {
 		rc = PTR_ERR(nested->shadow);
-		kfree(nested);
-		return ERR_PTR(rc);
+		if (guest != nested)
+			kfree(guest);
+		goto free_nested;
 	}
 	nested->domain.type = IOMMU_DOMAIN_NESTED;
 	nested->domain.ops = &s390_nested_ops;
@@ -709,4 +737,8 @@ s390_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 	scoped_guard(mutex, &nested->parent->children_lock)
 		list_add(&nested->node, &nested->parent->children);
 	return &nested->domain;
+
+free_nested:
+	kfree(nested);
+	return ERR_PTR(rc);
 }

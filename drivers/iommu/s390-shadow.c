@@ -336,6 +336,8 @@ static void shadow_free(struct kref *ref)
 	WARN_ON_ONCE(atomic64_read(&shadow->pinned) ||
 		     atomic64_read(&shadow->tables));
 	put_device(shadow->dev);
+	if (shadow->ops->release)
+		shadow->ops->release(shadow->guest);
 	s390_shadow_free_idle(shadow);
 	kfree(shadow->spare);
 	kfree_rcu(shadow, rcu);

@@ -13,6 +13,7 @@
 #include <linux/types.h>
 
 struct device;
+struct iommufd_demand_fault;
 struct page;
 struct s390_shadow;
 struct seq_file;
@@ -51,7 +52,8 @@ struct s390_shadow_guest_ops {
 	 * address @gaddr, which is doubleword aligned, to @dst. Each byte is
 	 * fetched exactly once, but a doubleword that the guest stores
 	 * meanwhile may be torn. Returns 0, -EFAULT if part of the range is not
-	 * guest memory, or -EINTR if a signal must be handled first.
+	 * guest memory, -EINTR if a signal must be handled first, or -EAGAIN if
+	 * memory has to be faulted in by the caller of s390_shadow_refresh().
 	 */
 	int (*read)(void *guest, u64 gaddr, u64 *dst, unsigned int nr);
 	/**
@@ -72,7 +74,8 @@ struct s390_shadow_guest_ops {
 	 * first frame on, stores the pages to @pages and returns their number,
 	 * at least one. Else returns -EFAULT if the first frame does not exist
 	 * or is not writable, -ENOMEM if out of memory, -EINTR if a signal must
-	 * be handled first.
+	 * be handled first, -EAGAIN if the frame has to be faulted in by the
+	 * caller of s390_shadow_refresh().
 	 */
 	long (*pin)(void *guest, const u64 *gaddr, unsigned int nr,
 		    struct page **pages);
@@ -94,6 +97,11 @@ struct s390_shadow_guest_ops {
 	 * May be NULL.
 	 */
 	void (*end)(void *guest);
+	/**
+	 * @release: called when the last reference on the shadow is dropped. May
+	 * be NULL.
+	 */
+	void (*release)(void *guest);
 };
 
 /**
@@ -205,7 +213,8 @@ struct s390_shadow *s390_shadow_get(struct s390_shadow *shadow);
 void s390_shadow_put(struct s390_shadow *shadow);
 int s390_shadow_refresh(struct s390_shadow *shadow,
 			struct s390_shadow_walk *walk);
-int s390_iommu_refresh(struct zpci_dev *zdev, struct s390_shadow_walk *walk);
+int s390_iommu_refresh(struct zpci_dev *zdev, struct s390_shadow_walk *walk,
+		       struct iommufd_demand_fault *fault);
 void s390_iommu_shadow_stats(struct zpci_dev *zdev,
 			     struct s390_shadow_stats *stats);
 void s390_shadow_unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last);

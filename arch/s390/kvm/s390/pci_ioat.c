@@ -35,10 +35,12 @@
 
 #include <linux/capability.h>
 #include <linux/device.h>
+#include <linux/iommufd.h>
 #include <linux/kref.h>
 #include <linux/kvm_host.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/nospec.h>
 #include <linux/rculist.h>
 #include <linux/s390_iommu_shadow.h>
@@ -817,22 +819,27 @@ static int ioat_range(struct ioat_reg *reg, u64 start, u64 len,
 
 /*
  * A guest can make a refresh take arbitrarily long. Leave the read section of
- * kvm->srcu in between, so that changes of memory slots don't wait for all of it.
+ * kvm->srcu in between, so that changes of memory slots don't wait for all of it,
+ * nor for guest memory that user space has to provide.
  */
 static int ioat_walk(struct kvm_vcpu *vcpu, struct ioat_reg *reg,
 		     struct s390_shadow_walk *walk)
 {
+	struct iommufd_demand_fault fault = {};
 	int rc;
 
-	for (;;) {
+	do {
 		rc = reg->shadow ? s390_shadow_refresh(reg->shadow, walk) :
-				   s390_iommu_refresh(to_zpci_dev(reg->dev), walk);
+				   s390_iommu_refresh(to_zpci_dev(reg->dev), walk,
+						      &fault);
 		if (rc != -EAGAIN)
 			return rc;
 		kvm_vcpu_srcu_read_unlock(vcpu);
+		rc = iommufd_demand_fault_in(&fault);
 		cond_resched();
 		kvm_vcpu_srcu_read_lock(vcpu);
-	}
+	} while (!rc);
+	return rc;
 }
 
 /*
@@ -1094,3 +1101,5 @@ forget:
 	rpcit->reg_id = 0;
 	return 0;
 }
+
+MODULE_IMPORT_NS("IOMMUFD");

@@ -15,7 +15,9 @@
 #include <unistd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
+#include <linux/capability.h>
 #include <linux/iommufd.h>
 #include <linux/sizes.h>
 #include <linux/vfio.h>
@@ -38,9 +40,19 @@
 
 #define SIZE		SZ_4K			/* of a copy */
 
+/* How the parent gets at the guest's memory */
+struct vm_config {
+	u32 flags;		/* of IOMMU_HWPT_ALLOC, beside NEST_PARENT */
+	bool file;		/* mapped by file */
+	bool limited;		/* RLIMIT_MEMLOCK counts */
+	bool by_process;	/* for each process by itself, not for the user */
+};
+
 struct vm {
 	struct iommu *iommu;
 	struct vfio_pci_device *device;
+	struct vm_config config;
+	int memfd;
 	void *mem;
 	u64 start_dma;
 	u32 ioas;
@@ -70,6 +82,21 @@ static inline int destroy(struct vm *vm, u32 id)
 	return ioctl(vm->iommu->iommufd, IOMMU_DESTROY, &cmd) ? errno : 0;
 }
 
+static inline int plug_file(struct vm *vm, u64 gaddr, u64 size, u32 prot)
+{
+	struct iommu_ioas_map_file cmd = {
+		.size = sizeof(cmd),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | prot,
+		.ioas_id = vm->ioas,
+		.fd = vm->memfd,
+		.start = gaddr,
+		.iova = vm->start_dma + gaddr,
+		.length = size,
+	};
+
+	return ioctl(vm->iommu->iommufd, IOMMU_IOAS_MAP_FILE, &cmd) ? errno : 0;
+}
+
 /* Guest memory at @gaddr appears to the parent */
 static inline int plug(struct vm *vm, u64 gaddr, u64 size, u32 prot)
 {
@@ -82,6 +109,8 @@ static inline int plug(struct vm *vm, u64 gaddr, u64 size, u32 prot)
 		.length = size,
 	};
 
+	if (vm->config.file)
+		return plug_file(vm, gaddr, size, prot);
 	return ioctl(vm->iommu->iommufd, IOMMU_IOAS_MAP, &cmd) ? errno : 0;
 }
 
@@ -113,7 +142,7 @@ static inline int alloc_hwpt(struct vm *vm, struct iommu_hwpt_alloc *cmd, u32 *i
 static inline int alloc_parent(struct vm *vm, u32 *id)
 {
 	struct iommu_hwpt_alloc cmd = {
-		.flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
+		.flags = IOMMU_HWPT_ALLOC_NEST_PARENT | vm->config.flags,
 		.pt_id = vm->ioas,
 	};
 
@@ -209,12 +238,13 @@ static inline int invalidate(struct vm *vm, u32 id,
 	return rc;
 }
 
-/* Returns an errno, or 0; then it was all done. */
+/* Returns an errno, or 0; then it was all done. Goes on if memory had to be awaited. */
 static inline int refresh(struct vm *vm, u64 gaddr, u64 size,
 			  struct iommu_hwpt_s390_zpci_invalidate *inv)
 {
 	struct iommu_hwpt_s390_zpci_invalidate own;
 	u32 nr = 1;
+	int rc;
 
 	inv = inv ?: &own;
 	*inv = (struct iommu_hwpt_s390_zpci_invalidate) {
@@ -222,7 +252,11 @@ static inline int refresh(struct vm *vm, u64 gaddr, u64 size,
 		.last = iova_of(vm, gaddr) + size - 1,
 		.status = ~0,
 	};
-	return invalidate(vm, vm->nested, inv, &nr);
+	while ((rc = invalidate(vm, vm->nested, inv, &nr)) == EINTR) {
+		inv->first = inv->next;
+		nr = 1;
+	}
+	return rc;
 }
 
 /* The guest maps, and tells so. */
@@ -232,13 +266,71 @@ static inline int map(struct vm *vm, u64 gaddr, u64 size, u64 bits)
 	return refresh(vm, gaddr, size, NULL);
 }
 
-static inline void vm_create(struct vm *vm, const char *bdf)
+/* A counter of /proc/self/status, in pages */
+static inline long status_pages(const char *name)
+{
+	char line[128];
+	long kib = -1;
+	FILE *file = fopen("/proc/self/status", "r");
+
+	VFIO_ASSERT_NOT_NULL(file);
+	while (fgets(line, sizeof(line), file))
+		if (!strncmp(line, name, strlen(name)))
+			kib = strtol(line + strlen(name), NULL, 10);
+	VFIO_ASSERT_EQ(fclose(file), 0);
+	VFIO_ASSERT_GE(kib, 0);
+	return kib / (SZ_4K / SZ_1K);
+}
+
+/* Pages that are pinned for this process */
+static inline long pinned(void)
+{
+	return status_pages("VmPin:");
+}
+
+/* Without CAP_IPC_LOCK, pages are charged */
+static inline void drop_ipc_lock(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	VFIO_ASSERT_EQ(syscall(SYS_capget, &header, data), 0);
+	data[0].effective &= ~(1U << CAP_IPC_LOCK);
+	VFIO_ASSERT_EQ(syscall(SYS_capset, &header, data), 0);
+}
+
+/* The mode can be chosen while there are no objects */
+static inline void charge_by_process(struct vm *vm)
+{
+	struct iommu_option option = {
+		.size = sizeof(option),
+		.option_id = IOMMU_OPTION_RLIMIT_MODE,
+		.op = IOMMU_OPTION_OP_SET,
+		.val64 = 1,
+	};
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+
+	VFIO_ASSERT_EQ(destroy(vm, vm->iommu->ioas_id), 0);
+	VFIO_ASSERT_EQ(ioctl(vm->iommu->iommufd, IOMMU_OPTION, &option), 0);
+	VFIO_ASSERT_EQ(ioctl(vm->iommu->iommufd, IOMMU_IOAS_ALLOC, &alloc), 0);
+	vm->iommu->ioas_id = alloc.out_ioas_id;
+}
+
+static inline void vm_create(struct vm *vm, const char *bdf,
+			     const struct vm_config *config)
 {
 	struct iommu_hw_info_s390_zpci info;
 	struct dma_region *region;
 	u32 len = sizeof(info);
 
+	vm->config = *config;
 	vm->iommu = iommu_init(MODE_IOMMUFD);
+	if (config->by_process)
+		charge_by_process(vm);
+	if (config->limited)
+		drop_ipc_lock();
 	vm->device = vfio_pci_device_alloc(bdf, vm->iommu);
 	vfio_pci_cdev_open(vm->device, bdf);
 	VFIO_ASSERT_EQ(__vfio_pci_device_bind(vm->device, NULL), 0);
@@ -247,8 +339,11 @@ static inline void vm_create(struct vm *vm, const char *bdf)
 
 	VFIO_ASSERT_EQ(hw_info(vm, &info, &len), 0);
 	vm->start_dma = info.start_dma;
-	vm->mem = mmap(NULL, GUEST_SIZE, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	vm->memfd = memfd_create("guest", 0);
+	VFIO_ASSERT_GE(vm->memfd, 0);
+	VFIO_ASSERT_EQ(ftruncate(vm->memfd, GUEST_SIZE), 0);
+	vm->mem = mmap(NULL, GUEST_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       vm->memfd, 0);
 	VFIO_ASSERT_NE(vm->mem, MAP_FAILED);
 	init_tables(vm);
 	vm->ioas = vm->iommu->ioas_id;
@@ -282,6 +377,7 @@ static inline void vm_destroy(struct vm *vm)
 	vfio_pci_device_cleanup(vm->device);
 	iommu_cleanup(vm->iommu);
 	VFIO_ASSERT_EQ(munmap(vm->mem, GUEST_SIZE), 0);
+	VFIO_ASSERT_EQ(close(vm->memfd), 0);
 }
 
 /* The function copies; returns if it could and did. */
@@ -317,14 +413,19 @@ FIXTURE(s390_nested) {
 	struct vm vm;
 };
 
+FIXTURE_VARIANT(s390_nested) {
+	struct vm_config config;
+};
+
 FIXTURE_SETUP(s390_nested)
 {
-	vm_create(&self->vm, device_bdf);
+	vm_create(&self->vm, device_bdf, &variant->config);
 }
 
 FIXTURE_TEARDOWN(s390_nested)
 {
 	vm_destroy(&self->vm);
+	EXPECT_EQ(0, pinned());
 }
 
 #endif /* SELFTESTS_VFIO_S390_NESTED_H */

@@ -10,6 +10,14 @@
 
 #include "s390_nested.h"
 
+FIXTURE_VARIANT_ADD(s390_nested, pinned) {
+	.config = {},
+};
+
+FIXTURE_VARIANT_ADD(s390_nested, on_demand) {
+	.config = { .flags = IOMMU_HWPT_ALLOC_ON_DEMAND },
+};
+
 /* Write @text to a file of the kernel; returns if that worked. */
 static bool write_file(const char *path, const char *text)
 {
@@ -120,7 +128,7 @@ TEST_F_TIMEOUT(s390_nested, fail_nth, 300)
 	ASSERT_EQ(0, unplug(vm, 0, GUEST_SIZE));
 	ASSERT_EQ(0, plug(vm, 0, DST, RW));
 	ASSERT_EQ(0, plug(vm, DST, SIZE, RW));
-	/* Two page tables of the parent, so that a map can fail half-way */
+	/* Two page tables of a pinned parent, so that a map can fail half-way */
 	ASSERT_EQ(0, unplug(vm, 0, DST));
 	SWEEP(plug(vm, 0, DST, RW), ENOMEM, unplug(vm, 0, DST));
 	SWEEP(hw_info(vm, &info, &len), ENOMEM, (void)0);
@@ -134,7 +142,7 @@ TEST_F_TIMEOUT(s390_nested, fail_nth, 300)
 	SWEEP(refresh(vm, SZ_64K, SIZE, &inv), EIO, {
 		if (inv.status)
 			EXPECT_EQ(IOMMU_S390_ZPCI_REFRESH_NO_RESOURCES, inv.status);
-		ASSERT_EQ(0, attach(vm, vm->parent));
+		ASSERT_EQ(0, -__vfio_device_detach_iommufd_pt(vm->device->fd));
 		ASSERT_EQ(0, destroy(vm, vm->nested));
 		ASSERT_EQ(0, alloc_nested(vm, &data, &vm->nested));
 	});

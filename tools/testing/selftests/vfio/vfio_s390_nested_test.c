@@ -6,6 +6,18 @@
 
 #include "s390_nested.h"
 
+FIXTURE_VARIANT_ADD(s390_nested, pinned) {
+	.config = {},
+};
+
+FIXTURE_VARIANT_ADD(s390_nested, on_demand) {
+	.config = { .flags = IOMMU_HWPT_ALLOC_ON_DEMAND },
+};
+
+FIXTURE_VARIANT_ADD(s390_nested, on_demand_file) {
+	.config = { .flags = IOMMU_HWPT_ALLOC_ON_DEMAND, .file = true },
+};
+
 TEST_F(s390_nested, hw_info)
 {
 	struct vm *vm = &self->vm;
@@ -285,11 +297,18 @@ TEST_F(s390_nested, replace)
 	ASSERT_EQ(0, attach(vm, second));
 	EXPECT_TRUE(copies(vm));
 
-	/* The parent itself: addresses are those of the guest's memory. */
-	ASSERT_EQ(0, attach(vm, vm->parent));
-	EXPECT_TRUE(copies(vm));
-	EXPECT_EQ(0, destroy(vm, second));
-	EXPECT_EQ(EBUSY, destroy(vm, vm->parent));
+	/* The parent itself: addresses are those of the guest's memory, if any. */
+	if (vm->config.flags & IOMMU_HWPT_ALLOC_ON_DEMAND) {
+		ASSERT_EQ(EINVAL, attach(vm, vm->parent));
+		ASSERT_EQ(0, -__vfio_device_detach_iommufd_pt(vm->device->fd));
+		EXPECT_EQ(EINVAL, attach(vm, vm->parent));
+		EXPECT_EQ(0, destroy(vm, second));
+	} else {
+		ASSERT_EQ(0, attach(vm, vm->parent));
+		EXPECT_TRUE(copies(vm));
+		EXPECT_EQ(0, destroy(vm, second));
+		EXPECT_EQ(EBUSY, destroy(vm, vm->parent));
+	}
 	ASSERT_EQ(0, alloc_nested(vm, &data, &id));
 	ASSERT_EQ(0, attach(vm, id));
 	EXPECT_EQ(EBUSY, destroy(vm, vm->parent));
