@@ -12,12 +12,12 @@
 
 /*
  * A test does a fixed amount of work, whose time depends on the machine and on
- * what else it does. The runner tells in LAB_SCALE how much slower it is than
- * the one that the limits are for, in percent. Without, they are as they are.
+ * what else it does. If the environment has KSELFTEST_TIMEOUT_PERCENT, that is
+ * applied to the time limits. Values below 100 are ignored.
  */
 static inline int zpci_harness_run(int argc, char **argv)
 {
-	const char *text = getenv("LAB_SCALE");
+	const char *text = getenv("KSELFTEST_TIMEOUT_PERCENT");
 	unsigned long percent = text ? strtoul(text, NULL, 10) : 100;
 	struct __fixture_metadata *fixture;
 	struct __test_metadata *test;
