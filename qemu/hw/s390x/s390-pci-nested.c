@@ -2,7 +2,9 @@
  * Nested I/O address translation of passed-through zPCI functions
  *
  * The guest's memory is in an IOAS of iommufd. Functions with the same iommufd
- * object and the same first DMA address share it. A parent HWPT maps it.
+ * object, the same first DMA address and the same kind of memory share it. A
+ * parent HWPT maps all of it, or lets the host kernel pin what guests' tables
+ * name.
  *
  * When the guest registers the I/O translation table of a function, the
  * function is attached to a nested HWPT, in which the host kernel mirrors the
@@ -40,6 +42,7 @@ struct S390PCIGuestMemory {
     Object parent_obj;
     IOMMUFDBackend *be;
     uint64_t base;              /* I/O address of guest absolute address 0 */
+    bool on_demand;             /* the parent HWPT maps nothing by itself */
     MemoryRegion root;
     MemoryRegion alias;
     AddressSpace as;
@@ -79,7 +82,7 @@ static void guest_memory_free(S390PCIGuestMemory *mem)
 }
 
 static S390PCIGuestMemory *guest_memory_new(VFIODevice *vdev, uint64_t base,
-                                            Error **errp)
+                                            bool on_demand, Error **errp)
 {
     ERRP_GUARD();
     S390CcwMachineState *s390ms = S390_CCW_MACHINE(qdev_get_machine());
@@ -88,6 +91,7 @@ static S390PCIGuestMemory *guest_memory_new(VFIODevice *vdev, uint64_t base,
     mem = S390_PCI_GUEST_MEMORY(object_new(TYPE_S390_PCI_GUEST_MEMORY));
     mem->be = vdev->iommufd;
     mem->base = base;
+    mem->on_demand = on_demand;
     memory_region_init(&mem->root, OBJECT(mem), "zpci-guest-memory-root",
                        UINT64_MAX);
     memory_region_init_alias(&mem->alias, OBJECT(mem), "zpci-guest-memory",
@@ -101,13 +105,16 @@ static S390PCIGuestMemory *guest_memory_new(VFIODevice *vdev, uint64_t base,
         guest_memory_free(mem);
         return NULL;
     }
-    /* This pins all of it: now is the time at which that may fail. */
+    /* This pins all of it, or nothing: now is the time at which it may fail. */
     if (!iommufd_backend_alloc_hwpt(mem->be, vdev->devid,
                                     mem->container->ioas_id,
-                                    IOMMU_HWPT_ALLOC_NEST_PARENT,
+                                    IOMMU_HWPT_ALLOC_NEST_PARENT |
+                                    (on_demand ? IOMMU_HWPT_ALLOC_ON_DEMAND : 0),
                                     IOMMU_HWPT_DATA_NONE, 0, NULL,
                                     &mem->hwpt_id, errp)) {
-        error_prepend(errp, "can't pin the memory of the guest: ");
+        error_prepend(errp, on_demand ?
+                      "the host kernel does not pin memory on demand: " :
+                      "can't pin the memory of the guest: ");
         vfio_iommufd_container_free(mem->container);
         guest_memory_free(mem);
         return NULL;
@@ -117,17 +124,18 @@ static S390PCIGuestMemory *guest_memory_new(VFIODevice *vdev, uint64_t base,
 }
 
 static S390PCIGuestMemory *guest_memory_get(VFIODevice *vdev, uint64_t base,
-                                            Error **errp)
+                                            bool on_demand, Error **errp)
 {
     S390PCIGuestMemory *mem;
 
     QLIST_FOREACH(mem, &guest_memories, next) {
-        if (mem->be == vdev->iommufd && mem->base == base) {
+        if (mem->be == vdev->iommufd && mem->base == base &&
+            mem->on_demand == on_demand) {
             break;
         }
     }
     if (!mem) {
-        mem = guest_memory_new(vdev, base, errp);
+        mem = guest_memory_new(vdev, base, on_demand, errp);
     }
     if (mem) {
         mem->users++;
@@ -197,7 +205,10 @@ bool s390_pci_nested_plug(S390PCIBusDevice *pbdev, Error **errp)
         return false;
     }
 
-    pbdev->guest_memory = guest_memory_get(vfio_device(pbdev), sdma, errp);
+    pbdev->guest_memory = guest_memory_get(vfio_device(pbdev), sdma,
+                                           pbdev->ioat_memory ==
+                                           S390_PCI_IOAT_MEMORY_ON_DEMAND,
+                                           errp);
     return pbdev->guest_memory;
 }
 
@@ -266,11 +277,18 @@ int s390_pci_nested_attach(S390PCIIOMMU *iommu)
     return 0;
 }
 
-/* Give the function access to all memory of the guest. */
+/*
+ * Give the function access to all memory of the guest. If the parent maps
+ * nothing, iommufd makes a HWPT for the IOAS, which pins all of it until the
+ * function is detached.
+ */
 int s390_pci_nested_attach_parent(S390PCIIOMMU *iommu)
 {
+    S390PCIGuestMemory *mem = iommu->pbdev->guest_memory;
+
     return vfio_iommufd_attach(vfio_device(iommu->pbdev),
-                               iommu->pbdev->guest_memory->hwpt_id, NULL);
+                               mem->on_demand ? mem->container->ioas_id :
+                               mem->hwpt_id, NULL);
 }
 
 /* Let the function translate with what QEMU maps in its own VFIO container. */

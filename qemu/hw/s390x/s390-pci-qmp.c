@@ -43,7 +43,8 @@ static void s390_pci_describe(GString *buf, S390PCIBusDevice *pbdev)
                            S390PciIoatPath_str(s390_pci_ioat_path(pbdev)),
                            OnOffAuto_str(pbdev->ioat),
                            pbdev->kvm_fd >= 0 ? "yes" : "no",
-                           pbdev->guest_memory ? "pinned" :
+                           pbdev->guest_memory ?
+                           S390PciIoatMemory_str(pbdev->ioat_memory) :
                            pbdev->kvm_fd >= 0 ? "on-demand" : "mapped");
     if (pbdev->ioat_reason) {
         g_string_append_printf(buf, "    reason: %s\n", pbdev->ioat_reason);
