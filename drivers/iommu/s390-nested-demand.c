@@ -12,7 +12,9 @@
  *    with -EAGAIN. s390_nested_refresh() then tells its caller what has to be there.
  *    The caller drops its locks, waits for it, and refreshes again.
  * 2. A page of a guest table is held only while it is read.
- * 3. A guest can't map more frames than the parent has, and a few; see s390-nested.c.
+ * 3. A guest can't map more frames than the IOAS of the parent maps, and a few; see
+ *    s390-nested.c. What the IOAS maps need not be present, so its owner sets that
+ *    limit; tables are charged to the memory cgroup.
  *
  * Lifetime: struct nested_demand is freed with the shadow. Operations run while the
  * shadow is not torn down, so the parent exists.

@@ -307,6 +307,7 @@ static void nested_leak(struct s390_nested_domain *nested)
 	if (nested->leaked)
 		goto out;
 	nested->leaked = true;
+	shadow->gone = true;
 	while (dma_find_seg_trans(shadow->root, shadow->top, &iova,
 				  shadow->cfg.pal)) {
 		step = dma_lookup_seg_trans(shadow->root, shadow->top, iova);

@@ -100,7 +100,8 @@ void s390_shadow_unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last
 
 	mutex_lock(&shadow->spare_lock);
 	down_read(&shadow->tree_lock);
-	if (!READ_ONCE(shadow->dead))
+	/* Not if it is just dead: teardown may not have unmapped anything yet */
+	if (!shadow->gone)
 		done = unmap_gpa_range(shadow, gaddr, last);
 	up_read(&shadow->tree_lock);
 	if (!done)

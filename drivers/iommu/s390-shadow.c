@@ -293,8 +293,9 @@ void s390_shadow_engine_teardown(struct s390_shadow *shadow)
 	/* Make long walks return at the next segment */
 	WRITE_ONCE(shadow->dead, true);
 	down_write(&shadow->tree_lock);
-	if (!shadow->root)
+	if (shadow->gone)
 		goto out;
+	shadow->gone = true;
 
 	teardown_table(shadow, shadow->root, shadow->top);
 	shadow->root = NULL;

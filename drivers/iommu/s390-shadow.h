@@ -180,6 +180,8 @@ struct s390_shadow_segment {
  * @ref: lifetime of this object; s390_shadow_put() frees it
  * @tree_lock: read: walk the host table; write: remove tables, tear down
  * @dead: set by teardown, before it takes @tree_lock for writing
+ * @gone: nothing is mapped any more, or what is mapped is leaked; set under
+ *	@tree_lock for writing
  * @root: topmost host table, which the function translates with
  * @top: level of @root
  * @iota: I/O translation anchor that designates @root
@@ -229,6 +231,7 @@ struct s390_shadow {
 	struct kref ref;
 	struct rw_semaphore tree_lock;
 	bool dead;
+	bool gone;
 	unsigned long *root;
 	enum zpci_table_level top;
 	u64 iota;

@@ -39,7 +39,8 @@
 
 /*
  * Pages that may stay charged after they were unpinned, if the charge takes the
- * mmap_lock, as long as other pages are pinned.
+ * mmap_lock, as long as other pages are pinned. More if the lock is contended, until
+ * the next call.
  */
 #define DEMAND_STOCK	32
 
@@ -260,15 +261,14 @@ static int demand_pin_user(struct iopt_pages *pages, unsigned long index,
 static struct page *demand_cached_page(struct iopt_pages *pages,
 				       unsigned long index)
 {
-	pgoff_t pgoff = PHYS_PFN(pages->start) + index;
-	struct folio *folio = filemap_get_folio(pages->file->f_mapping, pgoff);
-
-	return IS_ERR(folio) ? NULL : folio_file_page(folio, pgoff);
+	return iommufd_demand_cached_page(pages->file,
+					  PHYS_PFN(pages->start) + index);
 }
 
 /*
  * Pin pages of a memfd that are present. One that is truncated just then is
- * allocated anew, which may wait for a swap device, but not for user space.
+ * allocated anew, and one that may not be pinned is migrated. That may wait for a
+ * swap device, but not for user space.
  */
 static int demand_pin_file(struct iopt_pages *pages, unsigned long index,
 			   unsigned int nr, struct page **out)
@@ -293,7 +293,7 @@ static int demand_pin_file(struct iopt_pages *pages, unsigned long index,
 			break;
 		out[i] = folio_page(folio, offset >> PAGE_SHIFT);
 	}
-	return i ?: rc;
+	return i ?: rc ?: -EAGAIN;
 }
 
 /*

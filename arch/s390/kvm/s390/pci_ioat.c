@@ -835,7 +835,12 @@ static int ioat_walk(struct kvm_vcpu *vcpu, struct ioat_reg *reg,
 		if (rc != -EAGAIN)
 			return rc;
 		kvm_vcpu_srcu_read_unlock(vcpu);
-		rc = iommufd_demand_fault_in(&fault);
+		if (signal_pending(current)) {
+			iommufd_demand_fault_put(&fault);
+			rc = -EINTR;
+		} else {
+			rc = iommufd_demand_fault_in(&fault);
+		}
 		cond_resched();
 		kvm_vcpu_srcu_read_lock(vcpu);
 	} while (!rc);
