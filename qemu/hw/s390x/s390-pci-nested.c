@@ -212,6 +212,19 @@ bool s390_pci_nested_plug(S390PCIBusDevice *pbdev, Error **errp)
     return pbdev->guest_memory;
 }
 
+/* Is there a parent HWPT that keeps all of the guest's memory pinned? */
+bool s390_pci_nested_pins_all(void)
+{
+    S390PCIGuestMemory *mem;
+
+    QLIST_FOREACH(mem, &guest_memories, next) {
+        if (!mem->on_demand) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void s390_pci_nested_unplug(S390PCIBusDevice *pbdev)
 {
     if (pbdev->guest_memory) {
@@ -266,7 +279,7 @@ int s390_pci_nested_attach(S390PCIIOMMU *iommu)
 
     hwpt = nested_hwpt_new(iommu);
     if (!hwpt) {
-        return -errno;
+        return errno ? -errno : -ENOTSUP;
     }
     rc = vfio_iommufd_attach(vfio_device(iommu->pbdev), hwpt->id, NULL);
     if (rc) {
@@ -325,7 +338,8 @@ void s390_pci_nested_detach(S390PCIIOMMU *iommu)
  * Other errors:
  * -EINTR  a signal, or it takes long: to be continued at *@addr
  * -ENOMEM the host lacks resources
- * -EINVAL the table is malformed, or names memory that the guest does not have
+ * -EINVAL the table is malformed
+ * -EFAULT the table names memory that the guest does not have
  * -EIO    the host failed
  */
 int s390_pci_nested_refresh(S390PCIIOMMU *iommu, hwaddr *addr, hwaddr end)
@@ -361,14 +375,18 @@ int s390_pci_nested_refresh(S390PCIIOMMU *iommu, hwaddr *addr, hwaddr end)
     }
 
     *addr = inv.next;
+    if (rc == -EINTR) {
+        return rc;
+    }
     switch (inv.status) {
     case IOMMU_S390_ZPCI_REFRESH_INTERRUPTED:
         return -EINTR;
     case IOMMU_S390_ZPCI_REFRESH_NO_RESOURCES:
         return -ENOMEM;
     case IOMMU_S390_ZPCI_REFRESH_BAD_ENTRY:
-    case IOMMU_S390_ZPCI_REFRESH_BAD_ADDRESS:
         return -EINVAL;
+    case IOMMU_S390_ZPCI_REFRESH_BAD_ADDRESS:
+        return -EFAULT;
     default:
         return -EIO;
     }

@@ -16,6 +16,7 @@
 bool s390_pci_nested_info(S390PCIBusDevice *pbdev, S390PCIIoatInfo *ioat,
                           Error **errp);
 bool s390_pci_nested_plug(S390PCIBusDevice *pbdev, Error **errp);
+bool s390_pci_nested_pins_all(void);
 void s390_pci_nested_unplug(S390PCIBusDevice *pbdev);
 int s390_pci_nested_attach(S390PCIIOMMU *iommu);
 int s390_pci_nested_attach_parent(S390PCIIOMMU *iommu);
@@ -32,6 +33,10 @@ static inline bool s390_pci_nested_info(S390PCIBusDevice *pbdev,
 static inline bool s390_pci_nested_plug(S390PCIBusDevice *pbdev, Error **errp)
 {
     g_assert_not_reached();
+}
+static inline bool s390_pci_nested_pins_all(void)
+{
+    return false;
 }
 static inline void s390_pci_nested_unplug(S390PCIBusDevice *pbdev) { }
 static inline int s390_pci_nested_attach(S390PCIIOMMU *iommu)
