@@ -428,8 +428,9 @@ typedef int (*dma_fetch_entry_t)(void *ctx, enum zpci_table_level level, u64 add
  * @ctx: argument of @fetch
  *
  * Each look-up of one address uses it: in a host's table, with or without
- * allocation, and in a guest's, as @fetch does it. Inlined together with @fetch, and unrolled, so that each level is
- * a constant: a small RPCIT spends much of its time here.
+ * allocation, and in a guest's, as @fetch does it. Inlined together with @fetch, and
+ * unrolled, so that each level is a constant: a small RPCIT spends much of its time
+ * here.
  *
  * Context: any that @fetch allows
  * Return: enum zpci_entry_kind of the entry where the walk ended, ZPCI_ENTRY_TABLE
@@ -440,14 +441,12 @@ static __always_inline int dma_walk_trans(struct dma_walk *walk,
 					  dma_fetch_entry_t fetch, void *ctx)
 {
 	u64 addr = walk->addr, iova = walk->iova, entry;
-	enum zpci_table_level level;
+	enum zpci_table_level level = ZPCI_LEVEL_RF;
 	int rc = ZPCI_ENTRY_TABLE;
 	bool prot = walk->prot;
 
 	unrolled_full
-	for (level = ZPCI_LEVEL_RF; level > ZPCI_LEVEL_PT; level--) {
-		if (level <= end)
-			break;
+	do {
 		if (level > walk->top)
 			continue;
 		rc = fetch(ctx, level,
@@ -459,7 +458,7 @@ static __always_inline int dma_walk_trans(struct dma_walk *walk,
 		if (rc != ZPCI_ENTRY_TABLE)
 			break;
 		walk->table[level - 1] = addr;
-	}
+	} while (--level > end);
 	walk->addr = addr;
 	walk->prot = prot;
 	return rc;
