@@ -45,8 +45,10 @@ static void test_program_loop(void)
 {
     g_autofree char *image = write_image();
     QTestState *qts = qtest_initf("-accel tcg -nodefaults -action panic=none "
-                                  "-kernel %s", image);
+                                  "-S -kernel %s", image);
 
+    /* Not before the monitor is there, for it would miss the event. */
+    qtest_qmp_assert_success(qts, "{ 'execute': 'cont' }");
     expect_panic(qts);
     /* The machine is there, and does the same once more after a reset. */
     qtest_qmp_assert_success(qts, "{ 'execute': 'system_reset' }");
