@@ -86,12 +86,16 @@ static S390PCIGuestMemory *guest_memory_new(VFIODevice *vdev, uint64_t base,
 {
     ERRP_GUARD();
     S390CcwMachineState *s390ms = S390_CCW_MACHINE(qdev_get_machine());
+    uint32_t flags = IOMMU_HWPT_ALLOC_NEST_PARENT;
     S390PCIGuestMemory *mem;
 
     mem = S390_PCI_GUEST_MEMORY(object_new(TYPE_S390_PCI_GUEST_MEMORY));
     mem->be = vdev->iommufd;
     mem->base = base;
     mem->on_demand = on_demand;
+    if (on_demand) {
+        flags |= IOMMU_HWPT_ALLOC_ON_DEMAND;
+    }
     memory_region_init(&mem->root, OBJECT(mem), "zpci-guest-memory-root",
                        UINT64_MAX);
     memory_region_init_alias(&mem->alias, OBJECT(mem), "zpci-guest-memory",
@@ -108,9 +112,7 @@ static S390PCIGuestMemory *guest_memory_new(VFIODevice *vdev, uint64_t base,
     /* This pins all of it, or nothing: now is the time at which it may fail. */
     if (!iommufd_backend_alloc_hwpt(mem->be, vdev->devid,
                                     mem->container->ioas_id,
-                                    IOMMU_HWPT_ALLOC_NEST_PARENT |
-                                    (on_demand ? IOMMU_HWPT_ALLOC_ON_DEMAND : 0),
-                                    IOMMU_HWPT_DATA_NONE, 0, NULL,
+                                    flags, IOMMU_HWPT_DATA_NONE, 0, NULL,
                                     &mem->hwpt_id, errp)) {
         error_prepend(errp, on_demand ?
                       "the host kernel does not pin memory on demand: " :
