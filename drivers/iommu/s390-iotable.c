@@ -168,6 +168,20 @@ static __always_inline int fetch_or_alloc(void *ctx, enum zpci_table_level level
 	return 0;
 }
 
+/* Find the entry for @iova in the table of level @end, allocate tables on the way */
+static __always_inline unsigned long *
+walk_alloc(unsigned long *root, enum zpci_table_level top,
+	   const enum zpci_table_level end, u64 iova, struct alloc_walk *alloc)
+{
+	struct dma_walk walk = {
+		.iova = iova, .top = top, .addr = virt_to_phys(root),
+	};
+
+	if (dma_walk_trans(&walk, end, fetch_or_alloc, alloc) != ZPCI_ENTRY_TABLE)
+		return NULL;
+	return (unsigned long *)phys_to_virt(walk.addr) + zpci_table_index(end, iova);
+}
+
 /**
  * dma_walk_seg_trans() - find a segment table entry, allocate tables above it
  * @root: segment or region table
@@ -182,18 +196,12 @@ static __always_inline int fetch_or_alloc(void *ctx, enum zpci_table_level level
 unsigned long *dma_walk_seg_trans(unsigned long *root, enum zpci_table_level top,
 				  u64 iova, gfp_t gfp, unsigned int *nr)
 {
-	struct dma_walk walk = {
-		.iova = iova, .top = top, .addr = virt_to_phys(root),
-	};
 	struct alloc_walk alloc = { .gfp = gfp };
-	int rc;
+	unsigned long *step;
 
-	rc = dma_walk_trans(&walk, ZPCI_LEVEL_ST, fetch_or_alloc, &alloc);
+	step = walk_alloc(root, top, ZPCI_LEVEL_ST, iova, &alloc);
 	*nr += alloc.nr;
-	if (rc != ZPCI_ENTRY_TABLE)
-		return NULL;
-	return (unsigned long *)phys_to_virt(walk.addr) +
-	       zpci_table_index(ZPCI_LEVEL_ST, iova);
+	return step;
 }
 
 /**
@@ -209,16 +217,9 @@ unsigned long *dma_walk_seg_trans(unsigned long *root, enum zpci_table_level top
 unsigned long *dma_walk_cpu_trans(unsigned long *root, enum zpci_table_level top,
 				  u64 iova, gfp_t gfp)
 {
-	struct dma_walk walk = {
-		.iova = iova, .top = top, .addr = virt_to_phys(root),
-	};
 	struct alloc_walk alloc = { .gfp = gfp };
 
-	if (dma_walk_trans(&walk, ZPCI_LEVEL_PT, fetch_or_alloc, &alloc) !=
-	    ZPCI_ENTRY_TABLE)
-		return NULL;
-	return (unsigned long *)phys_to_virt(walk.addr) +
-	       zpci_table_index(ZPCI_LEVEL_PT, iova);
+	return walk_alloc(root, top, ZPCI_LEVEL_PT, iova, &alloc);
 }
 
 /**

@@ -108,13 +108,14 @@ static struct nested_cursor nested_cursor(const struct s390_nested_domain *neste
 static noinline bool nested_move_cursor(struct nested_cursor *cursor, u64 iova)
 {
 	const struct s390_domain *parent = cursor->nested->parent;
+	const unsigned long *pt;
 
 	if (iova > parent->domain.geometry.aperture_end)
 		return false;
-	cursor->pt = dma_lookup_table(parent->dma_table, parent->top,
-				      ZPCI_LEVEL_PT, iova);
-	if (!cursor->pt)
+	pt = dma_lookup_table(parent->dma_table, parent->top, ZPCI_LEVEL_PT, iova);
+	if (!pt)
 		return false;
+	cursor->pt = pt;
 	cursor->segment = iova & ZPCI_SEGMENT_MASK;
 	return true;
 }

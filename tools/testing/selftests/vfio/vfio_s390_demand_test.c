@@ -345,7 +345,7 @@ static void never_answered(struct __test_metadata *_metadata, struct vm *vm,
 	EXPECT_EQ(0, destroy(vm, vm->ioas));
 	EXPECT_EQ(0, pinned());
 
-	/* It waits for nothing else, and a signal ends it. */
+	/* Only the page is missing: the refresh still waits, until a signal ends it */
 	ASSERT_EQ(0, pthread_kill(thread, SIGUSR1));
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	EXPECT_EQ(EINTR, waiter.rc);
