@@ -13,12 +13,14 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/rwsem.h>
+#include <linux/sched.h>
 #include <asm/clp.h>
 #include <asm/pci_clp.h>
 #include <asm/pci_insn.h>
 
 #define FH_DISABLED	0x00000042
 #define FH_ENABLED	0x80000042
+#define FH_OTHER	0x80000043
 #define BASE		0x10000000UL
 #define LIMIT		0xffffffffffUL
 #define IOTA_1		0x12345804UL
@@ -90,9 +92,27 @@ static u8 model_mod_fc(u64 req, struct zpci_fib *fib, u8 *status)
 	return ZPCI_CC_OK;
 }
 
+/*
+ * An interrupt that is handled in the thread of the test, or a flush queue's timer,
+ * may unmap memory of a function of the machine.
+ */
+static int refresh_other(u64 fn, u64 addr, u64 range)
+{
+	struct kunit *test = current->kunit_test;
+	int rc;
+
+	current->kunit_test = NULL;
+	rc = zpci_refresh_trans(fn, addr, range);
+	current->kunit_test = test;
+	return rc;
+}
+
 static int model_refresh(u64 fn, u64 addr, u64 range)
 {
 	struct model *m = model();
+
+	if (fn >> 32 != FH_ENABLED)
+		return refresh_other(fn, addr, range);
 
 	KUNIT_EXPECT_TRUE(kunit_get_current_test(), m->registered);
 	KUNIT_EXPECT_EQ(kunit_get_current_test(), addr, m->refresh_next);
@@ -329,6 +349,19 @@ static void designate(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, zdev_enabled(m->zdev));
 }
 
+/* The model leaves the machine's functions alone */
+static void other_function(struct kunit *test)
+{
+	struct model *m = test->priv;
+
+	if (!zpci_is_enabled())
+		kunit_skip(test, "the machine has no PCI");
+	/* An invalid handle is condition code 3. */
+	KUNIT_EXPECT_EQ(test, -EIO,
+			zpci_refresh_trans((u64)FH_OTHER << 32, BASE, PAGE_SIZE));
+	KUNIT_EXPECT_EQ(test, m->refreshed, 0);
+}
+
 static struct kunit_case ioat_test_cases[] = {
 	KUNIT_CASE(set_and_drop),
 	KUNIT_CASE(set_later),
@@ -338,6 +371,7 @@ static struct kunit_case ioat_test_cases[] = {
 	KUNIT_CASE(deregister_and_disable_fail),
 	KUNIT_CASE(refresh_after_reset),
 	KUNIT_CASE(designate),
+	KUNIT_CASE(other_function),
 	{}
 };
 
