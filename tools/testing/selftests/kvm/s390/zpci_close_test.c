@@ -292,16 +292,16 @@ FIXTURE_VARIANT_ADD(zpci_close, group) {
 	.mode = ZPCI_GROUP,
 };
 
-FIXTURE_VARIANT_ADD(zpci_close, cdev) {
-	.mode = ZPCI_CDEV,
+FIXTURE_VARIANT_ADD(zpci_close, nested) {
+	.mode = ZPCI_NESTED,
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, group_running) {
 	.mode = ZPCI_GROUP, .work = REFRESHING,
 };
 
-FIXTURE_VARIANT_ADD(zpci_close, cdev_running) {
-	.mode = ZPCI_CDEV, .work = REFRESHING,
+FIXTURE_VARIANT_ADD(zpci_close, nested_running) {
+	.mode = ZPCI_NESTED, .work = REFRESHING,
 };
 
 FIXTURE_VARIANT_ADD(zpci_close, group_interrupted) {

@@ -82,7 +82,8 @@ static void set_up(const char *mode)
 
 	uname(&host);
 	tell("step", "Linux %s: VM created, function %s opened for it by %s",
-	     host.release, zpci_function_find(), zpci_mode_is_cdev(mode) ?
+	     host.release, zpci_function_find(), zpci_mode_is_nested(mode) ?
+	     "VFIO character device and nested HWPT" : zpci_mode_is_cdev(mode) ?
 	     "VFIO character device and iommufd" : "VFIO group and container");
 	zpci_vm_create(&m, mode);
 	tell("step", "KVM device bound to the function");
@@ -250,11 +251,13 @@ static void give_back(const struct zpci_pins *before)
 
 int main(int argc, char **argv)
 {
-	const char *mode = ZPCI_CDEV;
+	const char *mode = ZPCI_NESTED;
 	struct zpci_pins before;
 
 	if (argc > 1 && !strcmp(argv[1], "group"))
 		mode = ZPCI_GROUP;
+	if (argc > 1 && !strcmp(argv[1], "cdev"))
+		mode = ZPCI_CDEV;
 	ksft_print_header();
 	zpci_vm_require();
 	ksft_set_plan(CLAIMS);

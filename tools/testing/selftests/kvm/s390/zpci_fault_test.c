@@ -79,7 +79,7 @@ static void *anonymous(u64 size)
 
 static int set_slot(struct zpci_vm *m, void *memory)
 {
-	return zpci_slot_set(&m->guest, ZPCI_SLOT, GPA, memory, SIZE, 0);
+	return zpci_slot_set(m, ZPCI_SLOT, GPA, memory, SIZE, 0);
 }
 
 static void fill(void *page, u64 seed)

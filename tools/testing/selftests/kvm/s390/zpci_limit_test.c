@@ -370,8 +370,8 @@ FIXTURE_VARIANT_ADD(zpci_memcg, group) {
 	.mode = ZPCI_GROUP,
 };
 
-FIXTURE_VARIANT_ADD(zpci_memcg, cdev) {
-	.mode = ZPCI_CDEV,
+FIXTURE_VARIANT_ADD(zpci_memcg, nested) {
+	.mode = ZPCI_NESTED,
 };
 
 FIXTURE_SETUP(zpci_memcg)

@@ -61,7 +61,7 @@ static bool is_untouched(const void *memory)
 
 static int set_slot(struct zpci_vm *m, u64 gpa, void *memory)
 {
-	return zpci_slot_set(&m->guest, SLOT, gpa, memory, SIZE, 0);
+	return zpci_slot_set(m, SLOT, gpa, memory, SIZE, 0);
 }
 
 FIXTURE_SETUP(zpci_memslot)
@@ -133,7 +133,7 @@ TEST_F(zpci_memslot, removed)
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, GPA, 4 * PAGE_SIZE, 0));
 	ASSERT_WORKS(arrives(m, self->iova, self->memory[0]));
 	EXPECT_EQ(self->queues + 4, zpci_vm_stats(m).pinned);
-	ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT));
+	ASSERT_EQ(0, zpci_slot_delete(m, SLOT));
 	EXPECT_EQ(self->queues, zpci_vm_stats(m).pinned) {
 		TH_LOG("pages of a removed slot are still pinned");
 	}
@@ -159,7 +159,7 @@ TEST_F(zpci_memslot, removed_frame_1m)
 	EXPECT_EQ(self->queues + 8 + 256, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(arrives(m, self->iova + 0xff000,
 			     self->memory[0] + 0xff000));
-	ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT));
+	ASSERT_EQ(0, zpci_slot_delete(m, SLOT));
 	EXPECT_EQ(self->queues + 8, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(arrives(m, iova, zpci_guest_hva(&m->guest,
 						     ZPCI_GUEST_PAGE(20))));
@@ -177,7 +177,7 @@ TEST_F(zpci_memslot, replaced)
 	ASSERT_WORKS(arrives(m, self->iova, self->memory[0]));
 	for (i = 0; i < 3; i++) {
 		now = !(i & 1);
-		ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT));
+		ASSERT_EQ(0, zpci_slot_delete(m, SLOT));
 		ASSERT_EQ(0, set_slot(m, GPA, self->memory[now]));
 		EXPECT_EQ(self->queues, zpci_vm_stats(m).pinned);
 		ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova,
@@ -218,7 +218,7 @@ TEST_F(zpci_memslot, flags_only)
 	struct zpci_vm *m = &self->m;
 
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, GPA, PAGE_SIZE, 0));
-	ASSERT_EQ(0, zpci_slot_set(&m->guest, SLOT, GPA, self->memory[0], SIZE,
+	ASSERT_EQ(0, zpci_slot_set(m, SLOT, GPA, self->memory[0], SIZE,
 				   KVM_MEM_LOG_DIRTY_PAGES));
 	EXPECT_EQ(self->queues + 1, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(arrives(m, self->iova, self->memory[0]));
@@ -233,7 +233,7 @@ TEST_F(zpci_memslot, refused)
 	struct zpci_vm *m = &self->m;
 
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, GPA, PAGE_SIZE, 0));
-	EXPECT_EQ(EEXIST, zpci_slot_set(&m->guest, SLOT + 1, GPA,
+	EXPECT_EQ(EEXIST, zpci_slot_set(m, SLOT + 1, GPA,
 					self->memory[1], SIZE, 0));
 	EXPECT_EQ(EEXIST, set_slot(m, ZPCI_GUEST_MEM, self->memory[0]));
 	EXPECT_EQ(EINVAL, set_slot(m, GPA, self->memory[0] + PAGE_SIZE));
@@ -248,7 +248,7 @@ TEST_F(zpci_memslot, neighbours)
 	u64 border = GPA + SIZE;
 	int i;
 
-	ASSERT_EQ(0, zpci_slot_set(&m->guest, SLOT + 1, border, self->memory[1],
+	ASSERT_EQ(0, zpci_slot_set(m, SLOT + 1, border, self->memory[1],
 				   SIZE, 0));
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, border - 8 * PAGE_SIZE,
 				 16 * PAGE_SIZE, 0));
@@ -260,12 +260,12 @@ TEST_F(zpci_memslot, neighbours)
 				     self->memory[1] + i * PAGE_SIZE));
 	}
 	/* Delete one of them. */
-	ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT));
+	ASSERT_EQ(0, zpci_slot_delete(m, SLOT));
 	EXPECT_EQ(self->queues + 8, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(is_passed_on(m, self->iova, 16 * PAGE_SIZE));
 	EXPECT_EQ(self->queues + 8, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(arrives(m, self->iova + 8 * PAGE_SIZE, self->memory[1]));
-	ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT + 1));
+	ASSERT_EQ(0, zpci_slot_delete(m, SLOT + 1));
 	EXPECT_EQ(self->queues, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(is_refused(m, self->iova + 8 * PAGE_SIZE));
 	EXPECT_TRUE(is_untouched(self->memory[0]));
@@ -298,8 +298,8 @@ TEST_F(zpci_memslot, read_only)
 	struct zpci_vm *m = &self->m;
 	int err;
 
-	ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT));
-	err = zpci_slot_set(&m->guest, SLOT, GPA, self->memory[0], SIZE,
+	ASSERT_EQ(0, zpci_slot_delete(m, SLOT));
+	err = zpci_slot_set(m, SLOT, GPA, self->memory[0], SIZE,
 			    KVM_MEM_READONLY);
 	if (slots) {
 		ASSERT_EQ(0, err);
@@ -341,7 +341,7 @@ TEST_F(zpci_memslot, table)
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE).cc);
 	ASSERT_WORKS(arrives(m, self->iova, zpci_guest_hva(&m->guest, old)));
 
-	ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT));
+	ASSERT_EQ(0, zpci_slot_delete(m, SLOT));
 	ASSERT_WORKS(is_passed_on(m, self->iova, PAGE_SIZE));
 	ASSERT_WORKS(is_passed_on(m, m->pba, m->pal + 1 - m->pba));
 	ASSERT_EQ(0, set_slot(m, GPA, self->memory[1]));
@@ -387,7 +387,7 @@ TEST_F_TIMEOUT(zpci_memslot, under_load, ZPCI_TIMEOUT)
 			ASSERT_EQ(0, set_slot(m, i & 4 ? ELSEWHERE : GPA + SIZE,
 					      self->memory[(i - 1) & 1]));
 		} else {
-			ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT));
+			ASSERT_EQ(0, zpci_slot_delete(m, SLOT));
 		}
 		/* Check repeatedly: a late refresh must not pin it. */
 		ASSERT_EQ(self->queues, zpci_vm_stats(m).pinned) {
@@ -400,7 +400,7 @@ TEST_F_TIMEOUT(zpci_memslot, under_load, ZPCI_TIMEOUT)
 			       i);
 		}
 		if (i % 4 == 3)
-			ASSERT_EQ(0, zpci_slot_delete(&m->guest, SLOT));
+			ASSERT_EQ(0, zpci_slot_delete(m, SLOT));
 		ASSERT_EQ(0, set_slot(m, GPA, self->memory[i & 1]));
 	}
 	for (i = 0; i < 2; i++)

@@ -79,7 +79,7 @@ FIXTURE_SETUP(zpci_pins)
 	self->slot = zpci_slot_memory(SLOT_SIZE, PROT_READ | PROT_WRITE,
 				      MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	self->memory = self->slot + OFFSET;
-	ASSERT_EQ(0, zpci_slot_set(&m->guest, ZPCI_SLOT, SLOT_GPA, self->slot,
+	ASSERT_EQ(0, zpci_slot_set(m, ZPCI_SLOT, SLOT_GPA, self->slot,
 				   SLOT_SIZE, 0));
 	self->idle = zpci_pins_now();
 }
@@ -396,20 +396,20 @@ TEST_F(zpci_pins, slot_deleted)
 	void *other;
 
 	ASSERT_WORKS(keep(m, self->iova, &self->idle));
-	ASSERT_EQ(0, zpci_slot_delete(&m->guest, ZPCI_SLOT));
+	ASSERT_EQ(0, zpci_slot_delete(m, ZPCI_SLOT));
 	ASSERT_WORKS(zpci_pins_leaked(&self->idle));
 
 	/* Other memory at the same guest address. The process has both. */
 	other = zpci_slot_memory(SLOT_SIZE, PROT_READ | PROT_WRITE,
 				 MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	memset(self->memory, 0x33, PAGE_SIZE);
-	ASSERT_EQ(0, zpci_slot_set(&m->guest, ZPCI_SLOT, SLOT_GPA, other,
+	ASSERT_EQ(0, zpci_slot_set(m, ZPCI_SLOT, SLOT_GPA, other,
 				   SLOT_SIZE, 0));
 	ASSERT_WORKS(gets_what_is_there(m, self->iova, other + OFFSET));
 	EXPECT_EQ(0x33, *(u8 *)self->memory);
 
 	/* Delete it while in use: unmapped and not kept */
-	ASSERT_EQ(0, zpci_slot_delete(&m->guest, ZPCI_SLOT));
+	ASSERT_EQ(0, zpci_slot_delete(m, ZPCI_SLOT));
 	ASSERT_WORKS(zpci_pins_leaked(&self->idle));
 }
 
@@ -418,7 +418,7 @@ TEST_F(zpci_pins, slot_moved)
 	struct zpci_vm *m = &self->m;
 
 	ASSERT_WORKS(keep(m, self->iova, &self->idle));
-	ASSERT_EQ(0, zpci_slot_set(&m->guest, ZPCI_SLOT, SLOT_GPA + SLOT_SIZE,
+	ASSERT_EQ(0, zpci_slot_set(m, ZPCI_SLOT, SLOT_GPA + SLOT_SIZE,
 				   self->slot, SLOT_SIZE, 0));
 	ASSERT_WORKS(zpci_pins_leaked(&self->idle));
 }
@@ -462,7 +462,7 @@ TEST_F(zpci_pins, killed)
 	ASSERT_LE(0, child);
 	if (!child) {
 		zpci_vm_setup(&m, variant->mode);
-		if (zpci_slot_set(&m.guest, ZPCI_SLOT, SLOT_GPA, self->slot,
+		if (zpci_slot_set(&m, ZPCI_SLOT, SLOT_GPA, self->slot,
 				  SLOT_SIZE, 0))
 			_exit(1);
 		idle = zpci_pins_now();
@@ -501,7 +501,7 @@ TEST(detached)
 	iova = (m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 	slot = zpci_slot_memory(SLOT_SIZE, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	ASSERT_EQ(0, zpci_slot_set(&m.guest, ZPCI_SLOT, SLOT_GPA, slot,
+	ASSERT_EQ(0, zpci_slot_set(&m, ZPCI_SLOT, SLOT_GPA, slot,
 				   SLOT_SIZE, 0));
 	idle = zpci_pins_now();
 

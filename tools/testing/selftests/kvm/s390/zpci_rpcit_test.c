@@ -166,7 +166,7 @@ FIXTURE_SETUP(zpci_operands)
 {
 	struct zpci_vm *m = &self->m;
 
-	zpci_vm_setup(m, ZPCI_GROUP);
+	zpci_vm_setup(m, ZPCI_NESTED);
 	m->guest.user_cc = USER_CC;
 	m->guest.user_status = USER_STATUS;
 	zpci_guest_map(&m->guest, m->pba, ZPCI_GUEST_PAGE(10), 2 * PAGE_SIZE,
@@ -331,7 +331,7 @@ FIXTURE_SETUP(zpci_malformed)
 {
 	struct zpci_vm *m = &self->m;
 
-	zpci_vm_setup(m, ZPCI_GROUP);
+	zpci_vm_setup(m, ZPCI_NESTED);
 	m->guest.user_cc = USER_CC;
 	m->guest.user_status = USER_STATUS;
 	zpci_guest_map(&m->guest, m->pba, ZPCI_GUEST_PAGE(10), PAGE_SIZE, 0);
@@ -374,6 +374,24 @@ TEST_F(zpci_malformed, answer)
 	}
 	EXPECT_EQ(CC_OK, r.cc);
 	EXPECT_EQ(1, s.pinned);
+}
+
+/* Without a registration user space gets every RPCIT. */
+TEST(not_registered)
+{
+	struct zpci_vm vm, *m = &vm;
+	struct zpci_rpcit r;
+
+	zpci_vm_setup(m, ZPCI_NESTED);
+	ASSERT_EQ(0, zpci_vm_deregister(m));
+	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
+	EXPECT_EQ(1, r.exits);
+	EXPECT_EQ(3, r.cc);
+	EXPECT_EQ(0, zpci_vm_stats(m).rpcits);
+	ASSERT_EQ(0, zpci_vm_register(m));
+	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
+	EXPECT_EQ(0, r.exits);
+	zpci_vm_destroy(m);
 }
 
 /*
@@ -481,22 +499,6 @@ TEST_F(zpci_resources, frame_not_accessible)
 	ASSERT_EQ(0, mprotect(hva, PAGE_SIZE, PROT_READ | PROT_WRITE));
 	ASSERT_WORKS(zpci_vm_map(m, m->pba, ZPCI_GUEST_PAGE(10), PAGE_SIZE, 0));
 	EXPECT_EQ(1, zpci_vm_stats(m).pinned);
-}
-
-/* Without a registration user space gets every RPCIT. */
-TEST_F(zpci_resources, not_registered)
-{
-	struct zpci_vm *m = &self->m;
-	struct zpci_rpcit r;
-
-	ASSERT_EQ(0, zpci_vm_deregister(m));
-	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
-	EXPECT_EQ(1, r.exits);
-	EXPECT_EQ(3, r.cc);
-	EXPECT_EQ(0, zpci_vm_stats(m).rpcits);
-	ASSERT_EQ(0, zpci_vm_register(m));
-	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
-	EXPECT_EQ(0, r.exits);
 }
 
 int main(int argc, char **argv)

@@ -450,11 +450,11 @@ TEST_F(zpci_signal, user_memory)
 
 	memory = zpci_slot_memory(ZPCI_SLOT_SIZE, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	ASSERT_EQ(0, zpci_slot_set(&m->guest, ZPCI_SLOT, ZPCI_SLOT_GPA, memory,
+	ASSERT_EQ(0, zpci_slot_set(m, ZPCI_SLOT, ZPCI_SLOT_GPA, memory,
 				   ZPCI_SLOT_SIZE, 0));
 	zpci_guest_map(&self->peer, last, ZPCI_SLOT_GPA, PAGES * PAGE_SIZE, 0);
 	ASSERT_EQ(-EINTR, step(m, &r));
-	ASSERT_EQ(0, zpci_slot_delete(&m->guest, ZPCI_SLOT));
+	ASSERT_EQ(0, zpci_slot_delete(m, ZPCI_SLOT));
 	is_for_user_space(_metadata, m, self->iova);
 	EXPECT_EQ(1, zpci_vm_stats(m).user_memory);
 	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);

@@ -31,11 +31,11 @@ static u8 reference[NVME_IDENTIFY_SIZE];
 
 /*
  * Two frames whose addresses differ in all nonzero bytes, in slots of their
- * own. The library supports addresses of up to 44 bits.
+ * own. An IOAS reaches no further than the host has memory.
  */
 #define FLIP_SLOT	10
-static const u64 flip_slots[] = { 0x05555500000UL, 0x0aaaaa00000UL };
-static const u64 flip_frames[] = { 0x05555555000UL, 0x0aaaaaaa000UL };
+static const u64 flip_slots[] = { 0x15500000UL, 0x2aa00000UL };
+static const u64 flip_frames[] = { 0x15555000UL, 0x2aaaa000UL };
 
 FIXTURE(zpci_smp) {
 	struct zpci_vm m;
@@ -46,13 +46,21 @@ FIXTURE(zpci_smp) {
 	u64 iova;
 };
 
+FIXTURE_VARIANT(zpci_smp) {
+	const char *mode;
+};
+
+FIXTURE_VARIANT_ADD(zpci_smp, nested) {
+	.mode = ZPCI_NESTED,
+};
+
 FIXTURE_SETUP(zpci_smp)
 {
 	struct zpci_vm *m = &self->m;
 	int i;
 
 	self->before = zpci_pins_now();
-	zpci_vm_setup_nvme(m, ZPCI_CDEV, true);
+	zpci_vm_setup_nvme(m, variant->mode, true);
 	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 	self->cpu[0] = &m->guest;
 	for (i = 1; i < NR_VCPUS; i++) {
@@ -77,7 +85,7 @@ FIXTURE_TEARDOWN(zpci_smp)
 	EXPECT_EQ(0, s.refresh_errors);
 	EXPECT_EQ(s.rpcits_user, s.user_range + s.user_format + s.user_memory +
 				 s.user_host + s.user_gone);
-	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	ASSERT_WORKS(zpci_vm_check_pins(&self->m, &self->before, 0));
 	zpci_vm_destroy(&self->m);
 }
 
@@ -219,6 +227,7 @@ TEST_F_TIMEOUT(zpci_smp, one_of_two_values, ZPCI_TIMEOUT)
 		.count = ~0UL,
 	};
 	struct kvm_s390_zpci_ioat_stats before, after;
+	struct userspace_mem_region *slot_region;
 	u64 *page[2], seen[2] = {};
 	u8 *slot[2];
 	int i, j, ret;
@@ -227,6 +236,8 @@ TEST_F_TIMEOUT(zpci_smp, one_of_two_values, ZPCI_TIMEOUT)
 		vm_userspace_mem_region_add(m->guest.vm, VM_MEM_SRC_ANONYMOUS,
 					    flip_slots[i], FLIP_SLOT + i,
 					    IOAT_FRAME_1M / PAGE_SIZE, 0);
+		slot_region = memslot2region(m->guest.vm, FLIP_SLOT + i);
+		ASSERT_EQ(0, zpci_vm_plug(m, &slot_region->region));
 		slot[i] = zpci_guest_hva(&m->guest, flip_slots[i]);
 		page[i] = zpci_guest_hva(&m->guest, flip_frames[i]);
 		memset(slot[i], 0x55, IOAT_FRAME_1M);
@@ -410,24 +421,24 @@ FIXTURE_VARIANT_ADD(zpci_chaos, group_order) {
 	.mode = ZPCI_GROUP, .end = ZPCI_CHAOS_ORDER,
 };
 
-FIXTURE_VARIANT_ADD(zpci_chaos, cdev_order) {
-	.mode = ZPCI_CDEV, .end = ZPCI_CHAOS_ORDER,
+FIXTURE_VARIANT_ADD(zpci_chaos, nested_order) {
+	.mode = ZPCI_NESTED, .end = ZPCI_CHAOS_ORDER,
 };
 
 FIXTURE_VARIANT_ADD(zpci_chaos, group_close) {
 	.mode = ZPCI_GROUP, .end = ZPCI_CHAOS_CLOSE,
 };
 
-FIXTURE_VARIANT_ADD(zpci_chaos, cdev_close) {
-	.mode = ZPCI_CDEV, .end = ZPCI_CHAOS_CLOSE,
+FIXTURE_VARIANT_ADD(zpci_chaos, nested_close) {
+	.mode = ZPCI_NESTED, .end = ZPCI_CHAOS_CLOSE,
 };
 
 FIXTURE_VARIANT_ADD(zpci_chaos, group_kill) {
 	.mode = ZPCI_GROUP, .end = ZPCI_CHAOS_KILL,
 };
 
-FIXTURE_VARIANT_ADD(zpci_chaos, cdev_kill) {
-	.mode = ZPCI_CDEV, .end = ZPCI_CHAOS_KILL,
+FIXTURE_VARIANT_ADD(zpci_chaos, nested_kill) {
+	.mode = ZPCI_NESTED, .end = ZPCI_CHAOS_KILL,
 };
 
 FIXTURE_SETUP(zpci_chaos)

@@ -533,6 +533,12 @@ static int did(const char *what, u64 a, u64 b, int err, const int *allowed)
 	return err;
 }
 
+/* A nested HWPT has counters of its own, which begin with 0. */
+static u64 since(u64 now, u64 before)
+{
+	return now < before ? now : now - before;
+}
+
 /* Add up the counters of all bindings. bind_function() resets them. */
 static void account(void)
 {
@@ -540,17 +546,17 @@ static void account(void)
 
 	if (zpci_vm_get_stats(&round.m, &s))
 		return;
-	shared->mapped += s.mapped - shared->last.mapped;
-	shared->unmapped += s.unmapped - shared->last.unmapped;
+	shared->mapped += since(s.mapped, shared->last.mapped);
+	shared->unmapped += since(s.unmapped, shared->last.unmapped);
 	shared->user_range += s.user_range - shared->last.user_range;
 	shared->user_format += s.user_format - shared->last.user_format;
 	shared->user_memory += s.user_memory - shared->last.user_memory;
 	shared->user_host += s.user_host - shared->last.user_host;
 	shared->user_gone += s.user_gone - shared->last.user_gone;
 	shared->interrupted += s.interrupted - shared->last.interrupted;
-	shared->refreshes += s.refreshes - shared->last.refreshes;
-	shared->refresh_errors += s.refresh_errors -
-				  shared->last.refresh_errors;
+	shared->refreshes += since(s.refreshes, shared->last.refreshes);
+	shared->refresh_errors += since(s.refresh_errors,
+					shared->last.refresh_errors);
 	shared->last = s;
 }
 
@@ -560,16 +566,25 @@ static int do_register(u64 pba, u64 pal, u64 iota)
 		EFAULT, EINVAL, ENODEV, EOPNOTSUPP, EEXIST, EBUSY, ENOMEM, EIO,
 		0
 	};
+	bool nested = zpci_mode_is_nested(round.m.mode);
 	struct kvm_s390_zpci_ioat ioat = {
+		.flags = nested ? KVM_S390_ZPCI_IOAT_NESTED : 0,
 		.fh = ZPCI_GUEST_FH,
 		.pba = pba,
 		.pal = pal,
-		.iota = iota,
+		.iota = nested ? 0 : iota,
 	};
 	int err = __kvm_device_attr_set(round.m.zpci, KVM_DEV_S390_ZPCI_IOAT,
 					KVM_DEV_S390_ZPCI_IOAT_REG, &ioat) ?
 		  errno : 0;
 
+	disarm();
+	/* Also if KVM has a registration: one HWPT replaces another. */
+	if (nested && (!err || err == EEXIST)) {
+		int err_nested = zpci_vm_attach_nested(&round.m, iota, pba, pal);
+
+		err = err_nested ? : err;
+	}
 	return did("register", pba, pal, err, allowed);
 }
 
@@ -584,7 +599,12 @@ static int deregister_table(void)
 	static const int allowed[] = { ENOENT, EFAULT, 0 };
 	int err;
 
-	err = did("deregister", 0, 0, zpci_vm_deregister(&round.m), allowed);
+	err = __kvm_device_attr_set(round.m.zpci, KVM_DEV_S390_ZPCI_IOAT,
+				    KVM_DEV_S390_ZPCI_IOAT_DEREG, NULL) ?
+	      errno : 0;
+	disarm();
+	err = zpci_vm_detach_nested(&round.m) ? : err;
+	did("deregister", 0, 0, err, allowed);
 	if (!err)
 		count(&shared->ends[END_DEREGISTER]);
 	return err;
@@ -656,6 +676,14 @@ static void set_slot(u64 size, u32 flags)
 	if (!size && !err)
 		count(&shared->ends[END_SLOT]);
 	did(size ? "set slot" : "delete slot", size, flags, err, NULL);
+	if (err)
+		return;
+	/* The same for a nested HWPT, if that is not so already */
+	if (size)
+		err = zpci_vm_plug(&round.m, &slot->region);
+	else
+		err = zpci_vm_unplug(&round.m, &slot->region);
+	did(size ? "plug" : "unplug", size, 0, err, NULL);
 }
 
 static void set_limit(u64 pages)
@@ -679,6 +707,15 @@ static void reopen_zpci(void)
 					 KVM_DEV_TYPE_S390_ZPCI);
 }
 
+static const char *any_mode(u64 random)
+{
+	static const char * const modes[] = {
+		ZPCI_GROUP, ZPCI_CDEV, ZPCI_NESTED,
+	};
+
+	return modes[random % ARRAY_SIZE(modes)];
+}
+
 static void reopen_function(const char *mode)
 {
 	u64 pba = round.t.pba, pal = round.t.pal;
@@ -688,8 +725,12 @@ static void reopen_function(const char *mode)
 	refreshes_work();
 	count(&shared->ends[END_FUNCTION]);
 	note(OPERATOR, "close function", 0, 0, 0);
+	/* The parent of nested HWPTs pins all memory. */
+	if (zpci_mode_is_nested(mode))
+		set_limit(~0UL);
 	zpci_vm_open_function(&round.m, mode);
-	note(OPERATOR, "open function", zpci_mode_is_cdev(mode), 0, 0);
+	note(OPERATOR, "open function", zpci_mode_is_cdev(mode),
+	     zpci_mode_is_nested(mode), 0);
 	round.t.pba = pba;
 	round.t.pal = pal;
 }
@@ -795,7 +836,7 @@ static void operate(struct zpci_random *rnd)
 		break;
 	case 32:
 		if (a % 4 == 0)
-			reopen_function(b & 1 ? ZPCI_CDEV : ZPCI_GROUP);
+			reopen_function(any_mode(b));
 		break;
 	case 33 ... 35:
 		if (round.faults) {
@@ -837,15 +878,10 @@ static void compare(void)
 /* Check that nothing is pinned or charged in this process. */
 static void compare_with_beginning(const char *when)
 {
-	struct zpci_pins now = zpci_pins_now();
+	const char *wrong = zpci_vm_check_pins(&round.m, &round.before, 0);
 
-	if (now.system != round.before.system ||
-	    now.locked_kb != round.before.locked_kb ||
-	    now.pinned_kb != round.before.pinned_kb)
-		fail("%s: %ld pages are still pinned, VmLck %+ld kB, VmPin %+ld kB",
-		     when, (long)(now.system - round.before.system),
-		     (long)(now.locked_kb - round.before.locked_kb),
-		     (long)(now.pinned_kb - round.before.pinned_kb));
+	if (wrong)
+		fail("%s: %s", when, wrong);
 }
 
 /* Restore everything and stop injecting faults. */
@@ -987,7 +1023,7 @@ static void add_vcpu(void)
 
 static void begin(struct zpci_random *rnd)
 {
-	const char *mode = zpci_random_chance(rnd, 50) ? ZPCI_GROUP : ZPCI_CDEV;
+	const char *mode = any_mode(zpci_random(rnd));
 	bool faults = zpci_random_chance(rnd, 70);
 	bool random = zpci_random_chance(rnd, 30);
 	unsigned int percent = 1 + zpci_random_below(rnd, 5);
@@ -996,6 +1032,7 @@ static void begin(struct zpci_random *rnd)
 	round.t.top = zpci_random_below(rnd, 4);
 	/* The tables of the guest are plain memory. */
 	set_limit(~0UL);
+	round.before = zpci_pins_now();
 	zpci_vm_create(&round.m, mode);
 	add_vcpu();
 	if (round.m.start_dma >= zpci_tables_reach(round.t.top) / 2)
@@ -1005,7 +1042,6 @@ static void begin(struct zpci_random *rnd)
 	round.t.hva = zpci_guest_hva(&round.m.guest, round.t.gpa);
 	choose_aperture(rnd);
 	make_tables(rnd);
-	round.before = zpci_pins_now();
 	if (round.limited)
 		drop_ipc_lock();
 	if (bind_function() || register_table())

@@ -67,7 +67,7 @@ static void *anonymous(void)
 
 static int set_slot(struct zpci_vm *m, void *memory)
 {
-	return zpci_slot_set(&m->guest, ZPCI_SLOT, GPA, memory, SIZE, 0);
+	return zpci_slot_set(m, ZPCI_SLOT, GPA, memory, SIZE, 0);
 }
 
 /* Let the controller write to @iova. Check the data at @hva. */
@@ -167,7 +167,7 @@ static void *do_delete_slot(void *arg)
 {
 	struct job *job = arg;
 
-	job->result = zpci_slot_delete(&job->m->guest, ZPCI_SLOT);
+	job->result = zpci_slot_delete(job->m, ZPCI_SLOT);
 	WRITE_ONCE(job->done, true);
 	return NULL;
 }

@@ -13,6 +13,7 @@
 #include "zpci_function.h"
 #include "zpci_guest.h"
 #include "zpci_pins.h"
+#include "zpci_slot.h"
 
 /*
  * The harness gives a test 30 seconds. A debug kernel on a busy machine needs
@@ -52,8 +53,11 @@ enum {
  * @nvme: the controller
  * @kvm_vfio: file descriptor of the KVM VFIO device
  * @zpci: file descriptor of the KVM zPCI device
- * @parent: HWPT that maps the guest's memory, in mode ZPCI_NESTED
- * @nested: HWPT of the registered table, 0 if none, in that mode
+ * @ioas: the guest's memory as its functions see it, 0 if the mode has none
+ * @parent: HWPT that maps @ioas
+ * @plugged: bytes of memory in @ioas
+ * @nested: HWPT of the registered table, 0 if none
+ * @slots: memory that @ioas has beside that of the library's slots
  * @pba: first I/O address of the registered aperture
  * @pal: last I/O address of the registered aperture
  * @copy: guest memory as it was at zpci_vm_snapshot()
@@ -67,8 +71,11 @@ struct zpci_vm {
 	struct nvme_ctrl nvme;
 	int kvm_vfio;
 	int zpci;
+	u32 ioas;
 	u32 parent;
+	u64 plugged;
 	u32 nested;
+	struct kvm_userspace_memory_region2 slots[ZPCI_SLOTS];
 	u64 pba;
 	u64 pal;
 	void *copy;
@@ -83,10 +90,21 @@ void zpci_vm_open_function(struct zpci_vm *m, const char *mode);
 void zpci_vm_close_function(struct zpci_vm *m);
 void zpci_vm_close_zpci(struct zpci_vm *m);
 
+int zpci_vm_plug(struct zpci_vm *m,
+		 const struct kvm_userspace_memory_region2 *memory);
+int zpci_vm_unplug(struct zpci_vm *m,
+		   const struct kvm_userspace_memory_region2 *memory);
+struct zpci_pins zpci_vm_pins(struct zpci_vm *m, u64 frames);
+const char *zpci_vm_check_pins(struct zpci_vm *m, const struct zpci_pins *before,
+			       u64 frames);
+
 int zpci_vm_bind(struct zpci_vm *m);
 int zpci_vm_register(struct zpci_vm *m);
 int zpci_vm_register_range(struct zpci_vm *m, u64 pba, u64 pal);
 int zpci_vm_deregister(struct zpci_vm *m);
+int zpci_vm_attach(struct zpci_vm *m);
+int zpci_vm_attach_nested(struct zpci_vm *m, u64 iota, u64 pba, u64 pal);
+int zpci_vm_detach_nested(struct zpci_vm *m);
 int zpci_vm_recover(struct zpci_vm *m);
 int zpci_vm_get_stats(struct zpci_vm *m, struct kvm_s390_zpci_ioat_stats *s);
 struct kvm_s390_zpci_ioat_stats zpci_vm_stats(struct zpci_vm *m);

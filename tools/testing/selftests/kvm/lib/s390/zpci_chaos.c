@@ -89,7 +89,7 @@ static void *registrar(void *arg)
 			break;
 		case 13:
 			if (zpci_mode_is_cdev(c->mode))
-				zpci_function_attach(c->m.device);
+				zpci_vm_attach(&c->m);
 			break;
 		case 14:
 			map_and_unmap(c);
@@ -105,7 +105,7 @@ static void *registrar(void *arg)
 
 static int set_slot(struct chaos *c, u64 gpa, u64 size, void *memory)
 {
-	return zpci_slot_set(&c->m.guest, ZPCI_SLOT, gpa, memory, size, 0);
+	return zpci_slot_set(&c->m, ZPCI_SLOT, gpa, memory, size, 0);
 }
 
 static void *landlord(void *arg)

@@ -9,6 +9,7 @@
 #include "kvm_util.h"
 #include "test_util.h"
 #include "zpci_slot.h"
+#include "zpci_vm.h"
 
 /*
  * Memory that begins at a boundary of 1 MiB, as s390 wants it of slots. What
@@ -28,11 +29,34 @@ void *zpci_slot_memory(u64 size, int prot, int flags, int fd)
 	return at;
 }
 
+/* KVM does not tell the parent of nested HWPTs. Unmap old memory, map new. */
+static int follow(struct zpci_vm *m, struct kvm_userspace_memory_region2 *old,
+		  const struct kvm_userspace_memory_region2 *new)
+{
+	int err;
+
+	if (old->memory_size == new->memory_size &&
+	    old->guest_phys_addr == new->guest_phys_addr)
+		return 0;
+	if (old->memory_size) {
+		err = zpci_vm_unplug(m, old);
+		if (err)
+			return err;
+	}
+	*old = *new;
+	if (!new->memory_size)
+		return 0;
+	err = zpci_vm_plug(m, new);
+	if (err)
+		old->memory_size = 0;
+	return err;
+}
+
 /* Make, move or change a slot. Returns 0 or an errno. */
-int zpci_slot_set(struct zpci_guest *g, u32 slot, u64 gpa, void *hva, u64 size,
+int zpci_slot_set(struct zpci_vm *m, u32 slot, u64 gpa, void *hva, u64 size,
 		  u32 flags)
 {
-	struct kvm_userspace_memory_region region = {
+	struct kvm_userspace_memory_region2 region = {
 		.slot = slot,
 		.flags = flags,
 		.guest_phys_addr = gpa,
@@ -40,10 +64,12 @@ int zpci_slot_set(struct zpci_guest *g, u32 slot, u64 gpa, void *hva, u64 size,
 		.userspace_addr = (uintptr_t)hva,
 	};
 
-	return ioctl(g->vm->fd, KVM_SET_USER_MEMORY_REGION, &region) ? errno : 0;
+	if (ioctl(m->guest.vm->fd, KVM_SET_USER_MEMORY_REGION2, &region))
+		return errno;
+	return follow(m, &m->slots[slot - ZPCI_SLOT], &region);
 }
 
-int zpci_slot_delete(struct zpci_guest *g, u32 slot)
+int zpci_slot_delete(struct zpci_vm *m, u32 slot)
 {
-	return zpci_slot_set(g, slot, 0, NULL, 0, 0);
+	return zpci_slot_set(m, slot, 0, NULL, 0, 0);
 }

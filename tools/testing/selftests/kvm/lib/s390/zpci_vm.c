@@ -60,31 +60,65 @@ static u32 alloc_hwpt(struct zpci_vm *m, u32 flags, u32 pt_id,
 	       0 : cmd.out_hwpt_id;
 }
 
-/* Map the guest's memory into the IOAS as its functions see it. */
+/* Let the functions see memory of the guest. Return 0 or an errno. */
+int zpci_vm_plug(struct zpci_vm *m,
+		 const struct kvm_userspace_memory_region2 *memory)
+{
+	struct iommu_ioas_map map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE,
+		.ioas_id = m->ioas,
+		.user_va = memory->userspace_addr,
+		.iova = m->start_dma + memory->guest_phys_addr,
+		.length = memory->memory_size,
+	};
+
+	if (!m->ioas)
+		return 0;
+	if (!(memory->flags & KVM_MEM_READONLY))
+		map.flags |= IOMMU_IOAS_MAP_WRITEABLE;
+	if (ioctl(m->device->iommu->iommufd, IOMMU_IOAS_MAP, &map))
+		return errno;
+	m->plugged += memory->memory_size;
+	return 0;
+}
+
+int zpci_vm_unplug(struct zpci_vm *m,
+		   const struct kvm_userspace_memory_region2 *memory)
+{
+	struct iommu_ioas_unmap unmap = {
+		.size = sizeof(unmap),
+		.ioas_id = m->ioas,
+		.iova = m->start_dma + memory->guest_phys_addr,
+		.length = memory->memory_size,
+	};
+
+	if (!m->ioas)
+		return 0;
+	if (ioctl(m->device->iommu->iommufd, IOMMU_IOAS_UNMAP, &unmap))
+		return errno;
+	m->plugged -= memory->memory_size;
+	return 0;
+}
+
+/* Map the guest's memory into an IOAS as its functions see it. */
 static void create_parent(struct zpci_vm *m)
 {
-	struct userspace_mem_region *region;
 	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
-	int iommufd = m->device->iommu->iommufd, bkt;
+	struct userspace_mem_region *region;
+	int bkt, i, err = 0;
 
-	TEST_ASSERT(!ioctl(iommufd, IOMMU_IOAS_ALLOC, &ioas), "IOMMU_IOAS_ALLOC");
-	hash_for_each(m->guest.vm->regions.slot_hash, bkt, region, slot_node) {
-		struct iommu_ioas_map map = {
-			.size = sizeof(map),
-			.flags = IOMMU_IOAS_MAP_FIXED_IOVA |
-				 IOMMU_IOAS_MAP_READABLE |
-				 IOMMU_IOAS_MAP_WRITEABLE,
-			.ioas_id = ioas.out_ioas_id,
-			.user_va = region->region.userspace_addr,
-			.iova = m->start_dma + region->region.guest_phys_addr,
-			.length = region->region.memory_size,
-		};
-
-		TEST_ASSERT(!ioctl(iommufd, IOMMU_IOAS_MAP, &map),
-			    "IOMMU_IOAS_MAP: %s", strerror(errno));
+	TEST_ASSERT(!ioctl(m->device->iommu->iommufd, IOMMU_IOAS_ALLOC, &ioas),
+		    "IOMMU_IOAS_ALLOC: %s", strerror(errno));
+	m->ioas = ioas.out_ioas_id;
+	hash_for_each(m->guest.vm->regions.slot_hash, bkt, region, slot_node)
+		err = err ? : zpci_vm_plug(m, &region->region);
+	for (i = 0; i < ZPCI_SLOTS; i++) {
+		if (m->slots[i].memory_size)
+			err = err ? : zpci_vm_plug(m, &m->slots[i]);
 	}
-	m->parent = alloc_hwpt(m, IOMMU_HWPT_ALLOC_NEST_PARENT,
-			       ioas.out_ioas_id, NULL);
+	TEST_ASSERT(!err, "IOMMU_IOAS_MAP: %s", strerror(err));
+	m->parent = alloc_hwpt(m, IOMMU_HWPT_ALLOC_NEST_PARENT, m->ioas, NULL);
 	TEST_ASSERT(m->parent, "IOMMU_HWPT_ALLOC: %s", strerror(errno));
 }
 
@@ -98,7 +132,6 @@ void zpci_vm_open_function(struct zpci_vm *m, const char *mode)
 	m->pal = m->start_dma + ZPCI_VM_PAL_OFFSET;
 	TEST_ASSERT(m->pal < m->end_dma,
 		    "the function has too small a DMA aperture");
-	m->nested = 0;
 	if (zpci_mode_is_nested(mode))
 		create_parent(m);
 }
@@ -112,6 +145,9 @@ void zpci_vm_close_function(struct zpci_vm *m)
 	if (m->device)
 		zpci_function_close(m->device);
 	m->device = NULL;
+	m->ioas = 0;
+	m->plugged = 0;
+	m->nested = 0;
 }
 
 void zpci_vm_close_zpci(struct zpci_vm *m)
@@ -146,52 +182,79 @@ int zpci_vm_bind(struct zpci_vm *m)
 			KVM_DEV_S390_ZPCI_BIND_VFIO, &bind);
 }
 
-/* Make the guest's table that of the function; return an errno. */
-static int attach_nested(struct zpci_vm *m, const struct kvm_s390_zpci_ioat *ioat)
+static int destroy_hwpt(struct zpci_vm *m, u32 id)
 {
-	struct iommu_hwpt_s390_zpci data = {
-		.iota = ioat->iota,
-		.pba = ioat->pba,
-		.pal = ioat->pal,
-		.base = m->start_dma,
-	};
+	struct iommu_destroy destroy = { .size = sizeof(destroy), .id = id };
 
-	m->nested = alloc_hwpt(m, 0, m->parent, &data);
-	return m->nested ? -__vfio_device_attach_iommufd_pt(m->device->fd,
-							    m->nested) : errno;
+	return ioctl(m->device->iommu->iommufd, IOMMU_DESTROY, &destroy) ?
+	       errno : 0;
 }
 
-static void detach_nested(struct zpci_vm *m)
+/*
+ * Make a nested HWPT that of the function, in place of the one that it has.
+ * Return 0 or an errno.
+ */
+int zpci_vm_attach_nested(struct zpci_vm *m, u64 iota, u64 pba, u64 pal)
 {
-	struct iommu_destroy destroy = { .size = sizeof(destroy), .id = m->nested };
+	struct iommu_hwpt_s390_zpci data = {
+		.iota = iota,
+		.pba = pba,
+		.pal = pal,
+		.base = m->start_dma,
+	};
+	u32 old = m->nested, new;
 	int err;
 
-	err = __vfio_device_detach_iommufd_pt(m->device->fd);
-	TEST_ASSERT(!err, "VFIO_DEVICE_DETACH_IOMMUFD_PT: %s", strerror(-err));
-	err = ioctl(m->device->iommu->iommufd, IOMMU_DESTROY, &destroy);
-	TEST_ASSERT(!err, "IOMMU_DESTROY: %s", strerror(errno));
-	m->nested = 0;
+	new = alloc_hwpt(m, 0, m->parent, &data);
+	if (!new)
+		return errno;
+	err = -__vfio_device_attach_iommufd_pt(m->device->fd, new);
+	if (err) {
+		destroy_hwpt(m, new);
+		return err;
+	}
+	m->nested = new;
+	return old ? destroy_hwpt(m, old) : 0;
+}
+
+/* Take it from the function, if there is one. */
+int zpci_vm_detach_nested(struct zpci_vm *m)
+{
+	int err;
+
+	if (!m->nested)
+		return 0;
+	err = zpci_function_detach(m->device);
+
+	if (!err)
+		err = destroy_hwpt(m, m->nested);
+	if (!err)
+		m->nested = 0;
+	return err;
 }
 
 int zpci_vm_register_range(struct zpci_vm *m, u64 pba, u64 pal)
 {
+	bool nested = zpci_mode_is_nested(m->mode);
+	u64 iota = zpci_guest_iota(&m->guest);
 	struct kvm_s390_zpci_ioat ioat = {
+		.flags = nested ? KVM_S390_ZPCI_IOAT_NESTED : 0,
 		.fh = ZPCI_GUEST_FH,
 		.pba = pba,
 		.pal = pal,
-		.iota = zpci_guest_iota(&m->guest),
+		.iota = nested ? 0 : iota,
 	};
 	int err;
 
-	if (zpci_mode_is_nested(m->mode)) {
-		err = attach_nested(m, &ioat);
-		if (err)
-			return err;
-		ioat.flags = KVM_S390_ZPCI_IOAT_NESTED;
-		ioat.iota = 0;
-	}
-	return attr_set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_REG,
-			&ioat);
+	err = attr_set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_REG,
+		       &ioat);
+	if (err || !nested)
+		return err;
+	err = zpci_vm_attach_nested(m, iota, pba, pal);
+	if (err)
+		attr_set(m, KVM_DEV_S390_ZPCI_IOAT,
+			 KVM_DEV_S390_ZPCI_IOAT_DEREG, NULL);
+	return err;
 }
 
 int zpci_vm_register(struct zpci_vm *m)
@@ -203,10 +266,21 @@ int zpci_vm_deregister(struct zpci_vm *m)
 {
 	int err = attr_set(m, KVM_DEV_S390_ZPCI_IOAT,
 			   KVM_DEV_S390_ZPCI_IOAT_DEREG, NULL);
+	int err_nested = zpci_vm_detach_nested(m);
 
-	if (!err && m->nested)
-		detach_nested(m);
-	return err;
+	return err ? : err_nested;
+}
+
+/*
+ * Attach the function to what it can have a registered table in. On nested HWPTs
+ * that is a table itself, a new one.
+ */
+int zpci_vm_attach(struct zpci_vm *m)
+{
+	return zpci_mode_is_nested(m->mode) ?
+	       zpci_vm_attach_nested(m, zpci_guest_iota(&m->guest), m->pba,
+				     m->pal) :
+	       zpci_function_attach(m->device);
 }
 
 /*
@@ -240,6 +314,38 @@ struct kvm_s390_zpci_ioat_stats zpci_vm_stats(struct zpci_vm *m)
 
 	TEST_ASSERT(!err, "IOAT_STATS: %s", strerror(err));
 	return stats;
+}
+
+/*
+ * Tell what is pinned and charged for @frames frames of the guest's table. KVM
+ * charges each mapping to the process. The parent of a nested HWPT pins all memory.
+ */
+struct zpci_pins zpci_vm_pins(struct zpci_vm *m, u64 frames)
+{
+	if (zpci_mode_is_nested(m->mode))
+		return (struct zpci_pins) {
+			.system = m->plugged / PAGE_SIZE,
+			.pinned_kb = m->plugged / 1024,
+		};
+	return (struct zpci_pins) {
+		.system = frames,
+		.locked_kb = frames * PAGE_SIZE / 1024,
+	};
+}
+
+/*
+ * Check that since @before nothing was pinned and charged but for @frames frames,
+ * each mapped once. Return NULL or an error text.
+ */
+const char *zpci_vm_check_pins(struct zpci_vm *m, const struct zpci_pins *before,
+			       u64 frames)
+{
+	struct zpci_pins pins = zpci_vm_pins(m, frames);
+
+	pins.system += before->system;
+	pins.locked_kb += before->locked_kb;
+	pins.pinned_kb += before->pinned_kb;
+	return zpci_pins_leaked(&pins);
 }
 
 /* Return valid parameters: one interruption and a summary bit. */
