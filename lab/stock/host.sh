@@ -53,12 +53,13 @@ both()
 		fail "not both functions have \"$1\": $info"
 }
 
-# devices IOAT: QEMU's arguments for both functions, in $DEVICES; those of a zpci or
+# devices IOAT: QEMU's arguments for both functions, in $DEVICES; more for a zpci or
 # vfio-pci device may be in $ZPCI and $VFIO
 devices()
 {
 	# shellcheck disable=SC2034 # for the jobs
-	DEVICES="-device zpci,uid=1,fid=1,target=nvme,id=znvme,ioat=$1$ZPCI
+	DEVICES="-object iommufd,id=iommufd0
+		-device zpci,uid=1,fid=1,target=nvme,id=znvme,ioat=$1$ZPCI
 		-device vfio-pci,host=$ZPCI_BDF,id=nvme$VFIO
 		-device zpci,uid=2,fid=2,target=net,id=znet,ioat=$1$ZPCI
 		-device vfio-pci,host=$NET_BDF,id=net$VFIO"
@@ -72,10 +73,11 @@ plug_zpci()
 	qmp 60 device_add "{\"driver\":\"zpci\",\"id\":\"z$1\",\"uid\":$2,\"fid\":$2,\"target\":\"$1\",\"ioat\":\"$3\",\"ioat-memory\":\"${4:-auto}\"}"
 }
 
-# plug_vfio NAME BDF: that function; the status is whether QEMU did it
+# plug_vfio NAME BDF: that function, with iommufd if $VFIO says so; the status is
+# whether QEMU did it
 plug_vfio()
 {
-	qmp_try 60 device_add "{\"driver\":\"vfio-pci\",\"id\":\"$1\",\"host\":\"$2\"}"
+	qmp_try 60 device_add "{\"driver\":\"vfio-pci\",\"id\":\"$1\",\"host\":\"$2\"${VFIO:+,\"iommufd\":\"iommufd0\"}}"
 }
 
 # plug NAME NUMBER BDF IOAT [MEMORY]: both

@@ -27,7 +27,6 @@
 #include "qemu/queue.h"
 #include "hw/s390x/s390-pci-bus.h"
 #include "hw/s390x/s390-pci-nested.h"
-#include "hw/s390x/s390-pci-vfio.h"
 #include "hw/s390x/s390-virtio-ccw.h"
 #include "hw/vfio/pci.h"
 #include "hw/vfio/vfio-common.h"
@@ -157,17 +156,22 @@ static void guest_memory_put(S390PCIGuestMemory *mem)
 }
 
 /*
- * Find out which I/O translation tables of a guest the host kernel can mirror
- * in nested domains of the function.
+ * Prepare nested translation for the function, and return in @dtsm which types
+ * of tables the host kernel can mirror. Nothing of the guest's memory is
+ * accessible to the function before the guest registers a table.
  */
-bool s390_pci_nested_info(S390PCIBusDevice *pbdev, S390PCIIoatInfo *ioat,
-                          Error **errp)
+bool s390_pci_nested_plug(S390PCIBusDevice *pbdev, bool on_demand,
+                          uint8_t *dtsm, Error **errp)
 {
     ERRP_GUARD();
+    S390CcwMachineState *s390ms = S390_CCW_MACHINE(qdev_get_machine());
+    uint64_t size = s390_get_memory_limit(s390ms);
+    uint64_t sdma = pbdev->zpci_fn.sdma, edma = pbdev->zpci_fn.edma;
     struct iommu_hw_info_s390_zpci info = { };
     VFIODevice *vdev = vfio_device(pbdev);
     uint32_t type;
     uint64_t caps;
+    int dt;
 
     if (!vdev->iommufd) {
         error_setg(errp, "the function is not opened with iommufd");
@@ -183,23 +187,20 @@ bool s390_pci_nested_info(S390PCIBusDevice *pbdev, S390PCIIoatInfo *ioat,
         error_setg(errp, "the host kernel has no nested translation");
         return false;
     }
-    ioat->dtsm = s390_pci_get_dtsm(info.designations);
-    ioat->frame_sizes = info.frame_sizes;
-    ioat->sdma = info.start_dma;
-    ioat->edma = info.end_dma;
-    return true;
-}
-
-/*
- * Prepare nested translation for the function. Nothing of the guest's memory is
- * accessible to it before the guest registers a table.
- */
-bool s390_pci_nested_plug(S390PCIBusDevice *pbdev, Error **errp)
-{
-    S390CcwMachineState *s390ms = S390_CCW_MACHINE(qdev_get_machine());
-    uint64_t size = s390_get_memory_limit(s390ms);
-    uint64_t sdma = pbdev->zpci_fn.sdma, edma = pbdev->zpci_fn.edma;
-
+    *dtsm = 0;
+    for (dt = 0; dt < 8; dt++) {
+        if (info.designations & (1U << dt)) {
+            *dtsm |= ZPCI_DTSM_BIT(dt);
+        }
+    }
+    /* What the guest is offered in any case. */
+    if ((*dtsm & ZPCI_DTSM) != ZPCI_DTSM ||
+        !(info.frame_sizes & TARGET_PAGE_SIZE) ||
+        sdma < info.start_dma || edma > info.end_dma) {
+        error_setg(errp, "the host does not accept all I/O translation tables "
+                   "that the guest may have");
+        return false;
+    }
     if (size - 1 > edma - sdma) {
         error_setg(errp, "the guest may have 0x%" PRIx64 " bytes of memory, "
                    "and the function has DMA addresses for 0x%" PRIx64 " only",
@@ -207,10 +208,7 @@ bool s390_pci_nested_plug(S390PCIBusDevice *pbdev, Error **errp)
         return false;
     }
 
-    pbdev->guest_memory = guest_memory_get(vfio_device(pbdev), sdma,
-                                           pbdev->ioat_memory ==
-                                           S390_PCI_IOAT_MEMORY_ON_DEMAND,
-                                           errp);
+    pbdev->guest_memory = guest_memory_get(vdev, sdma, on_demand, errp);
     return pbdev->guest_memory;
 }
 

@@ -43,9 +43,9 @@ static void s390_pci_describe(GString *buf, S390PCIBusDevice *pbdev)
                            S390PciIoatPath_str(s390_pci_ioat_path(pbdev)),
                            OnOffAuto_str(pbdev->ioat),
                            pbdev->kvm_fd >= 0 ? "yes" : "no",
-                           pbdev->guest_memory ?
-                           S390PciIoatMemory_str(pbdev->ioat_memory) :
-                           pbdev->kvm_fd >= 0 ? "on-demand" : "mapped");
+                           !pbdev->guest_memory ? "mapped" :
+                           pbdev->ioat_memory == S390_PCI_IOAT_MEMORY_PINNED ?
+                           "pinned" : "on-demand");
     if (pbdev->ioat_reason) {
         g_string_append_printf(buf, "    reason: %s\n", pbdev->ioat_reason);
     }
@@ -68,11 +68,6 @@ static void s390_pci_describe(GString *buf, S390PCIBusDevice *pbdev)
     g_string_append_printf(buf, "    requests: map=%" PRIu64 " unmap=%" PRIu64
                            " invalidate=%" PRIu64 "\n", pbdev->dma_maps,
                            pbdev->dma_unmaps, pbdev->invalidations);
-    g_string_append_printf(buf, "    frames: mapped=%" PRIu64
-                           " unmapped=%" PRIu64 " pinned=%" PRIu64
-                           " pinned-peak=%" PRIu64 "\n",
-                           stats.mapped, stats.unmapped, stats.pinned,
-                           stats.pinned_peak);
 }
 
 HumanReadableText *qmp_x_query_zpci(Error **errp)

@@ -9,13 +9,11 @@
 
 #include "qapi/error.h"
 #include "hw/s390x/s390-pci-bus.h"
-#include "hw/s390x/s390-pci-vfio.h"
 #include CONFIG_DEVICES
 
 #if defined(CONFIG_VFIO) && defined(CONFIG_IOMMUFD)
-bool s390_pci_nested_info(S390PCIBusDevice *pbdev, S390PCIIoatInfo *ioat,
-                          Error **errp);
-bool s390_pci_nested_plug(S390PCIBusDevice *pbdev, Error **errp);
+bool s390_pci_nested_plug(S390PCIBusDevice *pbdev, bool on_demand,
+                          uint8_t *dtsm, Error **errp);
 bool s390_pci_nested_pins_all(void);
 void s390_pci_nested_unplug(S390PCIBusDevice *pbdev);
 int s390_pci_nested_attach(S390PCIIOMMU *iommu);
@@ -24,15 +22,12 @@ int s390_pci_nested_attach_private(S390PCIIOMMU *iommu);
 void s390_pci_nested_detach(S390PCIIOMMU *iommu);
 int s390_pci_nested_refresh(S390PCIIOMMU *iommu, hwaddr *addr, hwaddr end);
 #else
-static inline bool s390_pci_nested_info(S390PCIBusDevice *pbdev,
-                                        S390PCIIoatInfo *ioat, Error **errp)
+static inline bool s390_pci_nested_plug(S390PCIBusDevice *pbdev,
+                                        bool on_demand, uint8_t *dtsm,
+                                        Error **errp)
 {
     error_setg(errp, "QEMU was built without iommufd");
     return false;
-}
-static inline bool s390_pci_nested_plug(S390PCIBusDevice *pbdev, Error **errp)
-{
-    g_assert_not_reached();
 }
 static inline bool s390_pci_nested_pins_all(void)
 {
