@@ -289,6 +289,9 @@ static int demand_pin_file(struct iopt_pages *pages, unsigned long index,
 		put_page(page);
 		rc = memfd_pin_folios(pages->file, start, start + PAGE_SIZE - 1,
 				      &folio, 1, &offset);
+		/* Perhaps it is in use and can't be migrated now */
+		if (rc == -ENOMEM)
+			rc = -EAGAIN;
 		if (rc <= 0)
 			break;
 		out[i] = folio_page(folio, offset >> PAGE_SHIFT);

@@ -304,6 +304,10 @@ FIXTURE_VARIANT_ADD(zpci_close, nested_running) {
 	.mode = ZPCI_NESTED, .work = REFRESHING,
 };
 
+FIXTURE_VARIANT_ADD(zpci_close, on_demand_running) {
+	.mode = ZPCI_ON_DEMAND, .work = REFRESHING,
+};
+
 FIXTURE_VARIANT_ADD(zpci_close, group_interrupted) {
 	.mode = ZPCI_GROUP, .work = INTERRUPTED,
 };

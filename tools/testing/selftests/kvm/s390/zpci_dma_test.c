@@ -40,6 +40,10 @@ FIXTURE_VARIANT_ADD(zpci_dma, nested) {
 	.mode = ZPCI_NESTED,
 };
 
+FIXTURE_VARIANT_ADD(zpci_dma, on_demand) {
+	.mode = ZPCI_ON_DEMAND,
+};
+
 FIXTURE_SETUP(zpci_dma)
 {
 	struct zpci_vm *m = &self->m;

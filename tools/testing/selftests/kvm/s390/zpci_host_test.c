@@ -51,7 +51,7 @@ FIXTURE_VARIANT_ADD(zpci_host, io_error) {
 };
 
 FIXTURE_VARIANT_ADD(zpci_host, no_resources) {
-	.mode = ZPCI_CDEV, .error = ENOMEM, .nores = true,
+	.mode = ZPCI_ON_DEMAND, .error = ENOMEM, .nores = true,
 };
 
 FIXTURE_SETUP(zpci_host)

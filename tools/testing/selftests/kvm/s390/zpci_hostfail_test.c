@@ -58,6 +58,10 @@ FIXTURE_VARIANT_ADD(zpci_hostfail, nested_io) {
 	.mode = ZPCI_NESTED, .err = EIO,
 };
 
+FIXTURE_VARIANT_ADD(zpci_hostfail, on_demand_nomem) {
+	.mode = ZPCI_ON_DEMAND, .err = ENOMEM,
+};
+
 FIXTURE_SETUP(zpci_hostfail)
 {
 	zpci_fault_refresh(1, 0, variant->err);

@@ -374,6 +374,10 @@ FIXTURE_VARIANT_ADD(zpci_memcg, nested) {
 	.mode = ZPCI_NESTED,
 };
 
+FIXTURE_VARIANT_ADD(zpci_memcg, on_demand) {
+	.mode = ZPCI_ON_DEMAND,
+};
+
 FIXTURE_SETUP(zpci_memcg)
 {
 	const char *missing = create_group();

@@ -54,6 +54,10 @@ FIXTURE_VARIANT_ADD(zpci_smp, nested) {
 	.mode = ZPCI_NESTED,
 };
 
+FIXTURE_VARIANT_ADD(zpci_smp, on_demand) {
+	.mode = ZPCI_ON_DEMAND,
+};
+
 FIXTURE_SETUP(zpci_smp)
 {
 	struct zpci_vm *m = &self->m;
@@ -425,6 +429,10 @@ FIXTURE_VARIANT_ADD(zpci_chaos, nested_order) {
 	.mode = ZPCI_NESTED, .end = ZPCI_CHAOS_ORDER,
 };
 
+FIXTURE_VARIANT_ADD(zpci_chaos, on_demand_order) {
+	.mode = ZPCI_ON_DEMAND, .end = ZPCI_CHAOS_ORDER,
+};
+
 FIXTURE_VARIANT_ADD(zpci_chaos, group_close) {
 	.mode = ZPCI_GROUP, .end = ZPCI_CHAOS_CLOSE,
 };
@@ -433,12 +441,20 @@ FIXTURE_VARIANT_ADD(zpci_chaos, nested_close) {
 	.mode = ZPCI_NESTED, .end = ZPCI_CHAOS_CLOSE,
 };
 
+FIXTURE_VARIANT_ADD(zpci_chaos, on_demand_close) {
+	.mode = ZPCI_ON_DEMAND, .end = ZPCI_CHAOS_CLOSE,
+};
+
 FIXTURE_VARIANT_ADD(zpci_chaos, group_kill) {
 	.mode = ZPCI_GROUP, .end = ZPCI_CHAOS_KILL,
 };
 
 FIXTURE_VARIANT_ADD(zpci_chaos, nested_kill) {
 	.mode = ZPCI_NESTED, .end = ZPCI_CHAOS_KILL,
+};
+
+FIXTURE_VARIANT_ADD(zpci_chaos, on_demand_kill) {
+	.mode = ZPCI_ON_DEMAND, .end = ZPCI_CHAOS_KILL,
 };
 
 FIXTURE_SETUP(zpci_chaos)

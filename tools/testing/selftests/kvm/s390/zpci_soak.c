@@ -710,7 +710,7 @@ static void reopen_zpci(void)
 static const char *any_mode(u64 random)
 {
 	static const char * const modes[] = {
-		ZPCI_GROUP, ZPCI_CDEV, ZPCI_NESTED,
+		ZPCI_GROUP, ZPCI_CDEV, ZPCI_NESTED, ZPCI_ON_DEMAND,
 	};
 
 	return modes[random % ARRAY_SIZE(modes)];
@@ -1033,6 +1033,9 @@ static void begin(struct zpci_random *rnd)
 	/* The tables of the guest are plain memory. */
 	set_limit(~0UL);
 	round.before = zpci_pins_now();
+	/* What maps memory into an IOAS decides if limits count. */
+	if (round.limited)
+		drop_ipc_lock();
 	zpci_vm_create(&round.m, mode);
 	add_vcpu();
 	if (round.m.start_dma >= zpci_tables_reach(round.t.top) / 2)
@@ -1042,8 +1045,6 @@ static void begin(struct zpci_random *rnd)
 	round.t.hva = zpci_guest_hva(&round.m.guest, round.t.gpa);
 	choose_aperture(rnd);
 	make_tables(rnd);
-	if (round.limited)
-		drop_ipc_lock();
 	if (bind_function() || register_table())
 		fail("the table can't be registered");
 	/*

@@ -137,6 +137,10 @@ FIXTURE_VARIANT_ADD(zpci_teardown, nested) {
 	.mode = ZPCI_NESTED,
 };
 
+FIXTURE_VARIANT_ADD(zpci_teardown, on_demand) {
+	.mode = ZPCI_ON_DEMAND,
+};
+
 FIXTURE_SETUP(zpci_teardown)
 {
 	ASSERT_WORKS(begin(&self->s, variant->mode));
@@ -323,6 +327,10 @@ FIXTURE_VARIANT_ADD(zpci_iommufd, cdev) {
 
 FIXTURE_VARIANT_ADD(zpci_iommufd, nested) {
 	.mode = ZPCI_NESTED,
+};
+
+FIXTURE_VARIANT_ADD(zpci_iommufd, on_demand) {
+	.mode = ZPCI_ON_DEMAND,
 };
 
 FIXTURE_SETUP(zpci_iommufd)

@@ -14,15 +14,22 @@
 #define ZPCI_CDEV	MODE_IOMMUFD
 /* An iommufd, too, in which the guest's table is a nested HWPT */
 #define ZPCI_NESTED	"nested"
+/* The same, with a parent that pins what the guest's table names */
+#define ZPCI_ON_DEMAND	"on_demand"
 
 static inline bool zpci_mode_is_cdev(const char *mode)
 {
 	return strcmp(mode, ZPCI_GROUP);
 }
 
+static inline bool zpci_mode_is_on_demand(const char *mode)
+{
+	return !strcmp(mode, ZPCI_ON_DEMAND);
+}
+
 static inline bool zpci_mode_is_nested(const char *mode)
 {
-	return !strcmp(mode, ZPCI_NESTED);
+	return !strcmp(mode, ZPCI_NESTED) || zpci_mode_is_on_demand(mode);
 }
 
 /* File descriptor of the iommufd or of the container */

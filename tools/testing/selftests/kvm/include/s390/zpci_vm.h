@@ -94,6 +94,7 @@ int zpci_vm_plug(struct zpci_vm *m,
 		 const struct kvm_userspace_memory_region2 *memory);
 int zpci_vm_unplug(struct zpci_vm *m,
 		   const struct kvm_userspace_memory_region2 *memory);
+void zpci_vm_make_pinnable(struct zpci_vm *m);
 struct zpci_pins zpci_vm_pins(struct zpci_vm *m, u64 frames);
 const char *zpci_vm_check_pins(struct zpci_vm *m, const struct zpci_pins *before,
 			       u64 frames);

@@ -106,6 +106,7 @@ static void create_parent(struct zpci_vm *m)
 {
 	struct iommu_ioas_alloc ioas = { .size = sizeof(ioas) };
 	struct userspace_mem_region *region;
+	u32 flags = IOMMU_HWPT_ALLOC_NEST_PARENT;
 	int bkt, i, err = 0;
 
 	TEST_ASSERT(!ioctl(m->device->iommu->iommufd, IOMMU_IOAS_ALLOC, &ioas),
@@ -118,7 +119,9 @@ static void create_parent(struct zpci_vm *m)
 			err = err ? : zpci_vm_plug(m, &m->slots[i]);
 	}
 	TEST_ASSERT(!err, "IOMMU_IOAS_MAP: %s", strerror(err));
-	m->parent = alloc_hwpt(m, IOMMU_HWPT_ALLOC_NEST_PARENT, m->ioas, NULL);
+	if (zpci_mode_is_on_demand(m->mode))
+		flags |= IOMMU_HWPT_ALLOC_ON_DEMAND;
+	m->parent = alloc_hwpt(m, flags, m->ioas, NULL);
 	TEST_ASSERT(m->parent, "IOMMU_HWPT_ALLOC: %s", strerror(errno));
 }
 
@@ -188,6 +191,18 @@ static int destroy_hwpt(struct zpci_vm *m, u32 id)
 
 	return ioctl(m->device->iommu->iommufd, IOMMU_DESTROY, &destroy) ?
 	       errno : 0;
+}
+
+/*
+ * Have all memory of the guest present, and moved to where it may be pinned, by
+ * pinning it for a moment.
+ */
+void zpci_vm_make_pinnable(struct zpci_vm *m)
+{
+	u32 id = alloc_hwpt(m, IOMMU_HWPT_ALLOC_NEST_PARENT, m->ioas, NULL);
+
+	TEST_ASSERT(id, "IOMMU_HWPT_ALLOC: %s", strerror(errno));
+	TEST_ASSERT(!destroy_hwpt(m, id), "IOMMU_DESTROY: %s", strerror(errno));
 }
 
 /*
@@ -318,10 +333,16 @@ struct kvm_s390_zpci_ioat_stats zpci_vm_stats(struct zpci_vm *m)
 
 /*
  * Tell what is pinned and charged for @frames frames of the guest's table. KVM
- * charges each mapping to the process. The parent of a nested HWPT pins all memory.
+ * charges each mapping to the process. The parent of a nested HWPT pins all memory,
+ * or each frame once.
  */
 struct zpci_pins zpci_vm_pins(struct zpci_vm *m, u64 frames)
 {
+	if (zpci_mode_is_on_demand(m->mode))
+		return (struct zpci_pins) {
+			.system = frames,
+			.pinned_kb = frames * PAGE_SIZE / 1024,
+		};
 	if (zpci_mode_is_nested(m->mode))
 		return (struct zpci_pins) {
 			.system = m->plugged / PAGE_SIZE,
