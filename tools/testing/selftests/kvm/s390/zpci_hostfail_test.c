@@ -196,6 +196,9 @@ TEST_F_TIMEOUT(zpci_hostfail, replace, LIMIT)
 	struct zpci_vm *m = &self->m;
 	struct zpci_rpcit r;
 
+	/* To wait for the new page, the kernel would first take the old one away. */
+	if (zpci_mode_is_on_demand(variant->mode))
+		zpci_vm_make_pinnable(m);
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, old, PAGE_SIZE, 0));
 	zpci_fault_refresh(1, FOR_EVER, variant->err);
 	zpci_guest_map(&m->guest, self->iova, new, PAGE_SIZE, 0);
