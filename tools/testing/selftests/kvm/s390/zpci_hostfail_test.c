@@ -132,7 +132,7 @@ static const char *reaches(struct zpci_vm *m, u64 iova, u64 gpa)
 
 static const char *is_refused(struct zpci_vm *m, u64 iova)
 {
-	return nvme_identify_ctrl(&m->nvme, iova, 0) ?
+	return zpci_vm_is_refused(m, iova) ?
 	       NULL : "DMA to a page that was withdrawn does not fail";
 }
 

@@ -98,13 +98,13 @@ static const char *end(struct state *s, const char *mode)
  */
 static const char *is_cut_off(struct zpci_vm *m)
 {
-	int ret;
+	bool refused;
 
 	zpci_vm_snapshot(m);
-	ret = nvme_identify_ctrl(&m->nvme, data_iova(m), 0);
+	refused = zpci_vm_is_refused(m, data_iova(m));
 	if (zpci_vm_stray_write(m, NULL, 0) != ~0UL)
 		return "function still writes to guest memory";
-	return ret ? NULL : "DMA did not fail";
+	return refused ? NULL : "DMA did not fail";
 }
 
 /*

@@ -124,6 +124,7 @@ const char *zpci_vm_map(struct zpci_vm *m, u64 iova, u64 gpa, u64 size,
 const char *zpci_vm_unmap(struct zpci_vm *m, u64 iova, u64 size);
 const char *zpci_vm_start_nvme(struct zpci_vm *m);
 const char *zpci_vm_start_io(struct zpci_vm *m);
+bool zpci_vm_is_refused(struct zpci_vm *m, u64 iova);
 const char *zpci_vm_identify(struct zpci_vm *m, u64 iova, const void *hva,
 			     const void *expected);
 

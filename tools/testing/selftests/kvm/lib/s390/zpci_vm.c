@@ -592,6 +592,18 @@ static bool same_page(const u64 *a, const u64 *b)
 	return !different;
 }
 
+/*
+ * Let the controller write to @iova, and tell if that fails as it has to: in error
+ * state, or on nested HWPTs in any way, as a function that is detached does.
+ */
+bool zpci_vm_is_refused(struct zpci_vm *m, u64 iova)
+{
+	int ret = nvme_identify_ctrl(&m->nvme, iova, 0);
+
+	return ret == NVME_FUNCTION_ERROR ||
+	       (ret && zpci_mode_is_nested(m->mode));
+}
+
 /* Let the controller write its Identify data to @iova. Check it at @hva. */
 const char *zpci_vm_identify(struct zpci_vm *m, u64 iova, const void *hva,
 			     const void *expected)
