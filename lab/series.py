@@ -8,8 +8,9 @@ does not look, stand its directives:
 
   New-file: PATH [<- REPO_PATH]   this patch also adds the whole file PATH,
                                   kept in the repository as REPO_PATH
-  Maintainers: FRAGMENT           this patch also merges the lines of FRAGMENT
-                                  into the sections of the tree's MAINTAINERS
+
+The repository's MAINTAINERS has lines for the sections of the base's.  The first
+patch that adds a file that a line names merges that line, too.
 
 patches/TARGET/cover-NAME.txt is the cover letter of a series that is sent by
 itself.  Its first line is the subject.  Then come lines, and after an empty one
@@ -37,6 +38,7 @@ for it, the commit that adds the file takes it as it was before them.
   series.py files   TARGET changed|new     the tree's paths that are touched
 """
 
+import fnmatch
 import os
 import re
 import shutil
@@ -161,14 +163,11 @@ class Patch:
         notes, mark, diff = parts[1].partition("diff --git ")
         self.diff = mark + diff
         self.new = []
-        self.maintainers = None
         for line in notes.splitlines():
             field, _, value = line.partition(": ")
             if field == "New-file":
                 inside, _, outside = value.partition(" <- ")
                 self.new.append((inside.strip(), outside.strip() or None))
-            elif field == "Maintainers":
-                self.maintainers = value.strip()
 
     def message(self):
         return self.subject + "\n\n" + self.body + "\n"
@@ -221,16 +220,35 @@ def sections(text):
     return out
 
 
-def merge_maintainers(text, fragment):
-    """Insert the fragment's lines into the sections of the same title."""
+def maintained_by(path, line):
+    """Does that line of MAINTAINERS name the file?  As get_maintainer.pl does."""
+    pattern = line[2:].strip()
+    return line.startswith("F:") and (
+        path.startswith(pattern) if pattern.endswith("/") else
+        path.count("/") == pattern.count("/") and fnmatch.fnmatch(path, pattern))
+
+
+def own_maintainers(target):
+    """The repository's MAINTAINERS, or None."""
+    name = TARGETS[target]["maintainers"]
+    path = name and os.path.join(REPO, name)
+    return read(path) if path and os.path.isfile(path) else None
+
+
+def merge_maintainers(text, fragment, paths):
+    """Insert the fragment's lines that name one of the files into the sections."""
     have = sections(text)
     for title, lines in sections(fragment)[1:]:
+        lines = lines[:1] + [l for l in lines[1:]
+                             if any(maintained_by(p, l) for p in paths)]
+        if not lines[1:]:
+            continue
         match = [s for s in have if s[0] == title]
         if len(match) != 1:
             raise Fail(f"the base's MAINTAINERS has no section '{title}', which "
                        "that of the repository names: adapt its title")
         body = match[0][1]
-        for line in (l for l in lines[1:] if l.strip()):
+        for line in lines[1:]:
             if line in body:
                 continue
             # Keep a tag's lines sorted: before the first greater one, else
@@ -426,13 +444,14 @@ def make_tree(target, pristine, dest, slim):
     series = patches(target)
     made = dest + ".new"
     shutil.rmtree(made, ignore_errors=True)
+    fragment = own_maintainers(target)
     if slim:
         os.makedirs(made)
         # .gitattributes decides what git shows as a hunk's function.
         wanted = {".gitattributes"}
         for patch in series:
             wanted.update(patch.touches())
-            wanted.update(["MAINTAINERS"] if patch.maintainers else [])
+        wanted.update(["MAINTAINERS"] if fragment else [])
         for path in wanted:
             if os.path.lexists(os.path.join(pristine, path)):
                 copy_in(os.path.join(pristine, path),
@@ -468,10 +487,10 @@ def make_tree(target, pristine, dest, slim):
                 raise Fail(f"{patch.name}: New-file: {inside}: the base has "
                            "this file already")
             add_whole(target, made, inside, outside, series[number:])
-        if patch.maintainers:
+        if fragment and patch.new:
             path = os.path.join(made, "MAINTAINERS")
-            write(path, merge_maintainers(
-                read(path), read(os.path.join(REPO, patch.maintainers))))
+            write(path, merge_maintainers(read(path), fragment,
+                                          [inside for inside, _ in patch.new]))
             git(made, "add", "MAINTAINERS")
         commit(made, (patch.author, patch.email, patch.date), patch.message())
     if target == "linux":
@@ -564,9 +583,8 @@ def refresh(target, tree, into):
                 arrow = ("" if outside == conf["prefix"] + path
                          else f" <- {outside}")
                 directives.append(f"New-file: {path}{arrow}")
-            elif path in special and path not in seen:
+            elif path in special:
                 seen.add(path)
-                directives.append(f"Maintainers: {conf['maintainers']}")
         kept = [p for p in touched if p not in new and p not in special]
         subject = git(tree, "log", "-1", "--format=%s", sha).strip()
         if not directives and not kept and not has_text(
@@ -786,7 +804,7 @@ def layout(target):
             named[path] = patch.name
             if not os.path.isfile(os.path.join(REPO, path)):
                 errors.append(f"{path}: named by {patch.name}, is missing")
-        if not patch.diff and not patch.new and not patch.maintainers:
+        if not patch.diff and not patch.new:
             errors.append(f"{patch.name}: changes nothing")
     for root in conf["roots"]:
         top = os.path.join(REPO, root)
@@ -797,12 +815,12 @@ def layout(target):
                 errors.append(f"{path}: no patch in patches/{target} names "
                               "it: add a New-file line to the one that it "
                               "belongs to")
-    if conf["maintainers"] and os.path.isfile(
-            os.path.join(REPO, conf["maintainers"])):
-        count = sum(1 for p in patches(target) if p.maintainers)
-        if count != 1:
-            errors.append(f"{conf['maintainers']}: merged by {count} patches,"
-                          " must be one")
+    inside = [i for patch in patches(target) for i, _ in patch.new]
+    for line in (own_maintainers(target) or "").splitlines():
+        if re.match(r"[A-Z]:", line) and not any(
+                maintained_by(i, line) for i in inside):
+            errors.append(f"{conf['maintainers']}: '{line}' names no whole file, "
+                          "so no patch merges it")
     if errors:
         raise Fail("\n".join(errors))
 
@@ -848,7 +866,7 @@ def list_files(target, kind):
     for patch in patches(target):
         new.update(inside for inside, _ in patch.new)
         changed.update(patch.touches())
-        changed.update(["MAINTAINERS"] if patch.maintainers else [])
+    changed.update(["MAINTAINERS"] if own_maintainers(target) else [])
     print("\n".join(sorted(new if kind == "new" else changed - new)))
 
 
