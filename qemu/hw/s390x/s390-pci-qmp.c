@@ -63,7 +63,8 @@ static void s390_pci_describe(GString *buf, S390PCIBusDevice *pbdev)
     s390_pci_kvm_ioat_stats(pbdev, &stats);
     g_string_append_printf(buf, "    rpcits: kernel=%" PRIu64 " nores=%" PRIu64
                            " passed-on=%" PRIu64 " user=%" PRIu64 "\n",
-                           stats.rpcits, stats.rpcits_nores,
+                           stats.rpcits,
+                           stats.rpcits_nores + pbdev->rpcits_nores,
                            stats.rpcits_user, pbdev->rpcits);
     g_string_append_printf(buf, "    requests: map=%" PRIu64 " unmap=%" PRIu64
                            " invalidate=%" PRIu64 "\n", pbdev->dma_maps,
