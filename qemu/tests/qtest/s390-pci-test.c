@@ -100,6 +100,28 @@ static void test_ioat_memory(void)
     qtest_quit(qts);
 }
 
+/* A machine that is older than nested translation shows a guest nothing of it. */
+static void test_old_machine(void)
+{
+    static const struct {
+        const char *machine;
+        bool offered;
+    } cases[] = {
+        { "s390-ccw-virtio-9.2", false },
+        { "s390-ccw-virtio-10.0", true },
+    };
+    QTestState *qts;
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(cases); i++) {
+        qts = qtest_initf("-nodefaults -machine %s "
+                          "-device zpci,target=r0,id=z0", cases[i].machine);
+        g_assert_cmpint(qtest_qom_get_bool(qts, "z0", "x-ioat-dtsm"), ==,
+                        cases[i].offered);
+        qtest_quit(qts);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -107,6 +129,7 @@ int main(int argc, char **argv)
     qtest_add_func("/s390-pci/path", test_path);
     qtest_add_func("/s390-pci/ioat-on", test_ioat_on);
     qtest_add_func("/s390-pci/ioat-memory", test_ioat_memory);
+    qtest_add_func("/s390-pci/old-machine", test_old_machine);
 
     return g_test_run();
 }
