@@ -2,8 +2,8 @@
 /*
  * Domains of the s390 IOMMU driver
  *
- * Private to drivers/iommu. Shared by the driver (s390-iommu.c) and the shadow
- * (s390-shadow-domain.c).
+ * Private to drivers/iommu. Shared by the driver (s390-iommu.c) and its nested
+ * domains (s390-nested.c).
  */
 #ifndef _S390_IOMMU_H
 #define _S390_IOMMU_H
@@ -12,10 +12,10 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
-#include <linux/srcu.h>
 #include <asm/pci_dma.h>
 #include <linux/s390_iotable.h>
 
+struct iommu_hw_info_s390_zpci;
 struct iommufd_demand_fault;
 struct s390_shadow;
 struct s390_shadow_guest_ops;
@@ -33,11 +33,7 @@ struct zpci_dev;
  * @dma_table: topmost table that iommu_map() writes
  * @top: level of @dma_table
  * @leaked: a function may still translate with the tables, do not free them
- * @shadow: the shadow that has claimed the domain, or NULL. While it is set, the
- *	only attached function translates with the table of the shadow, and
- *	@dma_table is empty. Written under @list_lock; iommu_map() reads it under
- *	s390_iommu_map_srcu.
- * @list_lock: protects @devices and @shadow
+ * @list_lock: protects @devices
  * @nest_parent: may be the parent of nested domains
  * @nr_mapped: pages that are mapped, if @nest_parent
  * @maps_io: something else than memory is mapped, or was, if @nest_parent
@@ -52,8 +48,7 @@ struct s390_domain {
 	unsigned long		*dma_table;
 	enum zpci_table_level	top;
 	bool			leaked;
-	struct s390_shadow	*shadow;
-	spinlock_t		list_lock;	/* devices, shadow */
+	spinlock_t		list_lock;	/* devices */
 	bool			nest_parent;
 	atomic64_t		nr_mapped;
 	bool			maps_io;
@@ -85,9 +80,6 @@ static inline bool s390_iommu_is_memory(unsigned long pfn)
 	return pfn_valid(pfn) && !is_zone_device_page(pfn_to_page(pfn));
 }
 
-/* Read-locked by iommu_map(), so that a claim can wait for calls that missed it */
-extern struct srcu_struct s390_iommu_map_srcu;
-
 void s390_iommu_block(struct device *dev, struct iommu_domain *old);
 void s390_iommu_set_domain(struct zpci_dev *zdev, struct iommu_domain *domain);
 
@@ -97,11 +89,11 @@ s390_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 			 u32 flags, const struct iommu_user_data *user_data);
 void s390_nested_detach(struct iommu_domain *domain);
 void s390_nested_unmap(struct s390_domain *parent, u64 first, u64 last);
+void s390_nested_hw_info(struct iommu_hw_info_s390_zpci *info);
 extern const struct s390_shadow_guest_ops s390_demand_guest_ops;
 void *s390_demand_create(struct iommu_domain *parent, u64 base);
 int s390_nested_refresh(struct s390_shadow *shadow, struct s390_shadow_walk *walk,
 			struct iommufd_demand_fault *fault);
-void s390_shadow_domain_detached(struct s390_domain *s390_domain);
 #else
 #define s390_domain_alloc_nested NULL
 
@@ -113,7 +105,7 @@ static inline void s390_nested_unmap(struct s390_domain *parent, u64 first, u64 
 {
 }
 
-static inline void s390_shadow_domain_detached(struct s390_domain *s390_domain)
+static inline void s390_nested_hw_info(struct iommu_hw_info_s390_zpci *info)
 {
 }
 #endif

@@ -61,110 +61,136 @@ struct demand_call {
 	struct list_head		node;
 };
 
-/* The operations run in the task that refreshes */
-static struct iommufd_demand_fault *demand_fault(struct nested_demand *demand)
+/* Tell the caller of the refresh, which is this task, what it has to wait for */
+static void demand_note_fault(struct nested_demand *demand,
+			      struct iommufd_demand_fault *fault)
 {
 	struct demand_call *call;
 
-	guard(spinlock)(&demand->lock);
-	list_for_each_entry(call, &demand->calls, node)
-		if (call->task == current)
-			return call->fault;
-	return NULL;
+	if (!fault->kind)
+		return;
+	scoped_guard(spinlock, &demand->lock)
+		list_for_each_entry(call, &demand->calls, node)
+			if (call->task == current && !call->fault->kind) {
+				*call->fault = *fault;
+				return;
+			}
+	iommufd_demand_fault_put(fault);
 }
 
-/* Take a reference on the page of a guest table */
-static struct page *demand_get_page(struct nested_demand *demand, u64 gaddr, int *rc)
-{
-	struct page *page;
-	u64 iova;
+/**
+ * struct demand_reader - reads of guest tables
+ * @cursor: place in the parent's memory
+ * @demand: the guest's memory
+ */
+struct demand_reader {
+	struct iommufd_demand_cursor	cursor;
+	struct nested_demand		*demand;
+};
 
-	*rc = -EFAULT;
-	if (check_add_overflow(gaddr & PAGE_MASK, demand->base, &iova))
-		return NULL;
-	*rc = demand->parent->demand_ops->get_page(demand->parent, iova, &page,
-						   demand_fault(demand));
-	return *rc ? NULL : page;
+static struct demand_reader demand_reader(struct nested_demand *demand)
+{
+	return (struct demand_reader) {
+		.cursor.domain = demand->parent,
+		.cursor.base = demand->base,
+		.demand = demand,
+	};
+}
+
+static const u64 *demand_table(struct demand_reader *reader, u64 gaddr)
+{
+	struct page *page = iommufd_demand_read_page(&reader->cursor, gaddr);
+
+	return IS_ERR(page) ? ERR_CAST(page) :
+			      page_address(page) + offset_in_page(gaddr);
+}
+
+static void demand_read_end(struct demand_reader *reader)
+{
+	struct nested_demand *demand = reader->demand;
+
+	demand->parent->demand_ops->read_end(&reader->cursor);
+	demand_note_fault(demand, &reader->cursor.fault);
 }
 
 static int demand_read(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 {
-	struct page *page;
+	struct demand_reader reader = demand_reader(guest);
+	const u64 *src;
 	unsigned int n;
-	int rc;
+	int rc = 0;
 
 	for (; nr; nr -= n, dst += n, gaddr += n * sizeof(*dst)) {
 		n = min_t(unsigned int, nr,
 			  (PAGE_SIZE - offset_in_page(gaddr)) / sizeof(*dst));
-		page = demand_get_page(guest, gaddr, &rc);
-		if (!page)
-			return rc;
-		memcpy(dst, page_address(page) + offset_in_page(gaddr),
-		       n * sizeof(*dst));
-		put_page(page);
+		src = demand_table(&reader, gaddr);
+		if (IS_ERR(src)) {
+			rc = PTR_ERR(src);
+			break;
+		}
+		memcpy(dst, src, n * sizeof(*dst));
 	}
+	demand_read_end(&reader);
+	return rc;
+}
+
+/* Fetch entries that lie in one page */
+static int demand_fetch_entries(struct demand_reader *reader, u64 gaddr, u64 *dst,
+				unsigned int nr)
+{
+	const u64 *src = demand_table(reader, gaddr);
+
+	if (IS_ERR(src))
+		return PTR_ERR(src);
+	while (nr--)
+		*dst++ = READ_ONCE(*src++);
 	return 0;
+}
+
+static int demand_fetch_entry(void *reader, enum zpci_table_level level, u64 gaddr,
+			      u64 *entry)
+{
+	return demand_fetch_entries(reader, gaddr, entry, 1);
 }
 
 static int demand_fetch(void *guest, u64 gaddr, u64 *dst, unsigned int nr)
 {
-	struct page *page;
-	const u64 *src;
+	struct demand_reader reader = demand_reader(guest);
 	int rc;
 
-	page = demand_get_page(guest, gaddr, &rc);
-	if (!page)
-		return rc;
-	src = page_address(page) + offset_in_page(gaddr);
-	while (nr--)
-		*dst++ = READ_ONCE(*src++);
-	put_page(page);
-	return 0;
-}
-
-static int demand_fetch_entry(void *guest, enum zpci_table_level level, u64 gaddr,
-			      u64 *entry)
-{
-	return demand_fetch(guest, gaddr, entry, 1);
+	rc = demand_fetch_entries(&reader, gaddr, dst, nr);
+	demand_read_end(&reader);
+	return rc;
 }
 
 static int demand_walk(void *guest, struct dma_walk *path, u64 *pte,
 		       unsigned int nr)
 {
+	struct demand_reader reader = demand_reader(guest);
 	int rc;
 
-	rc = dma_walk_trans(path, ZPCI_LEVEL_PT, demand_fetch_entry, guest);
-	if (rc != ZPCI_ENTRY_TABLE || !nr)
-		return rc;
-	/* A page table is 2 KiB, aligned: it lies in one page */
-	return demand_fetch(guest, path->addr +
-			    zpci_table_index(ZPCI_LEVEL_PT, path->iova) * sizeof(*pte),
-			    pte, nr) ?: rc;
+	rc = dma_walk_trans(path, ZPCI_LEVEL_PT, demand_fetch_entry, &reader);
+	/* A page table is 2 KiB, aligned */
+	if (rc == ZPCI_ENTRY_TABLE && nr)
+		rc = demand_fetch_entries(&reader, path->addr +
+					  zpci_table_index(ZPCI_LEVEL_PT, path->iova) *
+					  sizeof(*pte), pte, nr) ?: rc;
+	demand_read_end(&reader);
+	return rc;
 }
 
 static long demand_pin(void *guest, const u64 *gaddr, unsigned int nr,
 		       struct page **pages)
 {
+	struct iommufd_demand_fault fault = {};
 	struct nested_demand *demand = guest;
-	unsigned int n = 1;
-	u64 iova;
 	int rc;
 
-	/* Consecutive frames, with the same protection */
-	while (n < nr && gaddr[n] == gaddr[0] + n * PAGE_SIZE)
-		n++;
-	if (check_add_overflow(gaddr[0] & PAGE_MASK, demand->base, &iova))
-		return -EFAULT;
-	rc = demand->parent->demand_ops->pin(demand->parent, iova, n,
-					     !(gaddr[0] & S390_SHADOW_FRAME_PROTECTED),
-					     pages, demand_fault(demand));
-	switch (rc) {
-	case -EAGAIN:
-	case -ENOMEM:
-		return rc;
-	default:
-		return rc > 0 ? rc : -EFAULT;
-	}
+	BUILD_BUG_ON(IOMMUFD_DEMAND_READ_ONLY != S390_SHADOW_FRAME_PROTECTED);
+	rc = demand->parent->demand_ops->pin(demand->parent, demand->base, gaddr,
+					     nr, pages, &fault);
+	demand_note_fault(demand, &fault);
+	return rc > 0 || rc == -EAGAIN || rc == -ENOMEM ? rc : -EFAULT;
 }
 
 /* Charged by @pin, once for all who map a frame. Here: the limit on page tables. */
@@ -191,18 +217,9 @@ static void demand_unpin(void *guest, const struct s390_shadow_frame *frames,
 			 unsigned int nr)
 {
 	struct nested_demand *demand = guest;
-	unsigned int i, n;
-	u64 gaddr;
 
-	for (i = 0; i < nr; i += n) {
-		gaddr = frames[i].gaddr & PAGE_MASK;
-		n = 1;
-		while (i + n < nr &&
-		       (frames[i + n].gaddr & PAGE_MASK) == gaddr + n * PAGE_SIZE)
-			n++;
-		demand->parent->demand_ops->unpin(demand->parent,
-						  demand->base + gaddr, n);
-	}
+	demand->parent->demand_ops->unpin(demand->parent, demand->base,
+					  &frames->gaddr, sizeof(*frames), nr);
 	demand_uncharge(guest, nr);
 }
 

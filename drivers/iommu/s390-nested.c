@@ -26,7 +26,7 @@
  * 5. Attach, detach and allocation neither walk tables nor wait for user space.
  *
  * Lifetime: iommufd holds the nested domain and, for it, the parent. The shadow
- * has references of its own, because a refresh by KVM may find it just before
+ * has references of its own, because nested_get_shadow() may find it just before
  * nested_free() tears it down; later refreshes return -ENODEV.
  *
  * Lock order: group->mutex of the IOMMU core or the locks of iommufd's unmap ->
@@ -42,6 +42,7 @@
 #include <linux/pci.h>
 #include <linux/s390_iommu_shadow.h>
 #include <linux/sched/signal.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <uapi/linux/iommufd.h>
 
@@ -590,11 +591,10 @@ static int nested_cache_invalidate_user(struct iommu_domain *domain,
 	return rc;
 }
 
-/* The shadow of the nested domain that @zdev is attached to, referenced, or NULL */
+/* Take a reference on the shadow of the nested domain of @zdev, or return NULL */
 static struct s390_shadow *nested_get_shadow(struct zpci_dev *zdev)
 {
 	struct iommu_domain *domain;
-	struct s390_shadow *shadow;
 
 	/* Domains that are freed are freed after a grace period */
 	guard(rcu)();
@@ -602,72 +602,194 @@ static struct s390_shadow *nested_get_shadow(struct zpci_dev *zdev)
 	domain = smp_load_acquire(&zdev->s390_domain);
 	if (!domain || domain->type != IOMMU_DOMAIN_NESTED)
 		return NULL;
-	shadow = to_nested(domain)->shadow;
-	return kref_get_unless_zero(&shadow->ref) ? shadow : NULL;
+	return s390_shadow_get(to_nested(domain)->shadow);
+}
+
+/*
+ * Set up @walk for the part of the @len bytes at @start that lies in the aperture.
+ * Ranges are clipped as by QEMU's rpcit_service_call() (hw/s390x/s390-pci-inst.c),
+ * which raises an error event where this returns -ERANGE.
+ *
+ * Return: 1 if there is a range to refresh, 0 if not, or -ERANGE
+ */
+static int nested_clip(const struct s390_shadow *shadow, u64 start, u64 len,
+		       struct s390_shadow_walk *walk)
+{
+	u64 pba = shadow->cfg.pba, pal = shadow->cfg.pal;
+	u64 first = max(start, pba), last = start + len - 1;
+
+	/* Wraps around, ends below the aperture or starts above it */
+	if ((len && last < start) || start > pal ||
+	    (start < pba && pba - start > len))
+		return -ERANGE;
+
+	/* Succeed if the range is empty or ends where the aperture starts */
+	if (!len || last < first)
+		return 0;
+
+	/* Round to frames: the aperture consists of whole frames */
+	s390_shadow_walk_init(walk, first & PAGE_MASK, min(last, pal) | ~PAGE_MASK);
+	walk->shadow_nr = shadow->nr;
+	return 1;
+}
+
+/* Refresh for a while; -EAGAIN if there is more to do */
+static int nested_refresh_some(struct s390_shadow *shadow, u64 start, u64 len,
+			       struct s390_shadow_walk *walk,
+			       struct iommufd_demand_fault *fault)
+{
+	int rc;
+
+	/* Another table since the previous call: begin anew */
+	if (walk->shadow_nr != shadow->nr) {
+		rc = nested_clip(shadow, start, len, walk);
+		if (rc <= 0)
+			return rc;
+	}
+	return s390_nested_refresh(shadow, walk, fault);
 }
 
 /**
  * s390_iommu_refresh() - refresh the nested domain of a function
- * @zdev: the function
- * @walk: set up by s390_shadow_walk_init()
- * @fault: none; set if -EAGAIN is returned and memory has to be present before the
- *	next call. The caller drops its locks and calls iommufd_demand_fault_in(),
- *	which may wait for user space.
+ * @zdev: the function, which the caller keeps from being freed
+ * @start: first I/O address, as in a guest's RPCIT
+ * @len: number of bytes, as in a guest's RPCIT
+ * @walk: how far the refresh came; zeroed before the first call
  *
- * For KVM, which carries out RPCIT for a guest. Works as s390_shadow_refresh() on
- * whatever nested domain the function is attached to at the time of the call. The
- * domain may be detached, replaced or destroyed meanwhile.
+ * For KVM, which answers RPCIT of a guest. Does what IOMMU_HWPT_INVALIDATE does, for
+ * the part of the range that lies in the aperture of the nested domain that @zdev is
+ * attached to. The domain may be detached, replaced or destroyed meanwhile: none of
+ * that waits for this function. If it is replaced, the refresh begins anew.
  *
- * Context: process; sleeps. Never waits for user space.
- * Return: as s390_shadow_refresh(), and
+ * Context: process; sleeps. The caller holds no lock that anybody else needs: this
+ * may wait until user space provides memory that the guest's table names.
+ * Return:
+ * * 0	     - the function translates as the guest's table says
+ * * -EINTR  - a signal is pending: handle it, then call again with the same @walk
+ * * -ENOMEM - out of memory, or a limit of the host or of the underlying hypervisor
+ *	       is reached
  * * -ENODEV - no nested domain is attached, or it is not usable any more
- * * -ERANGE - the range is not within the aperture
+ * * -ERANGE - no part of the range is in the aperture
+ * * -EINVAL - an entry of the guest's table is malformed
+ * * -EFAULT - the guest's table or a frame is not in guest memory
+ * * -EIO    - the host refresh failed
  */
-int s390_iommu_refresh(struct zpci_dev *zdev, struct s390_shadow_walk *walk,
-		       struct iommufd_demand_fault *fault)
+int s390_iommu_refresh(struct zpci_dev *zdev, u64 start, u64 len,
+		       struct s390_shadow_walk *walk)
 {
-	struct s390_shadow *shadow = nested_get_shadow(zdev);
-	int rc = -ERANGE;
+	struct iommufd_demand_fault fault = {};
+	struct s390_shadow *shadow;
+	int rc;
 
-	if (!shadow)
-		return -ENODEV;
-	/* Another table since the previous call: begin anew */
-	if (walk->shadow_nr != shadow->nr)
-		s390_shadow_walk_init(walk, walk->first, walk->last);
-	walk->shadow_nr = shadow->nr;
-	if (walk->first <= walk->last && walk->first >= shadow->cfg.pba &&
-	    walk->last <= shadow->cfg.pal)
-		rc = s390_nested_refresh(shadow, walk, fault);
-	s390_shadow_put(shadow);
-	return rc;
+	for (;;) {
+		shadow = nested_get_shadow(zdev);
+		if (!shadow)
+			return -ENODEV;
+		rc = nested_refresh_some(shadow, start, len, walk, &fault);
+		s390_shadow_put(shadow);
+		if (rc != -EAGAIN)
+			return rc;
+		if (signal_pending(current)) {
+			iommufd_demand_fault_put(&fault);
+			return -EINTR;
+		}
+		rc = iommufd_demand_fault_in(&fault);
+		if (rc)
+			return rc;
+		cond_resched();
+	}
 }
 EXPORT_SYMBOL_GPL(s390_iommu_refresh);
 
 /**
- * s390_iommu_shadow_stats() - read the counters of a function's nested domain
- * @zdev: the function
- * @stats: where to store them; all zero if no nested domain is attached
+ * s390_nested_hw_info() - describe the guest tables that can be mirrored
+ * @info: its fields @designations and @frame_sizes are set
  *
  * Context: any
  */
-void s390_iommu_shadow_stats(struct zpci_dev *zdev,
-			     struct s390_shadow_stats *stats)
+void s390_nested_hw_info(struct iommu_hw_info_s390_zpci *info)
+{
+	info->designations = s390_shadow_designations();
+	info->frame_sizes = s390_shadow_frame_sizes();
+}
+
+/**
+ * s390_shadow_show() - print the counters of a function's nested domain
+ * @zdev: the function
+ * @m: output, a file in the function's debugfs directory
+ *
+ * Prints nothing if no nested domain is attached.
+ *
+ * Context: process. Takes no lock.
+ */
+void s390_shadow_show(struct zpci_dev *zdev, struct seq_file *m)
 {
 	struct s390_shadow *shadow = nested_get_shadow(zdev);
+	struct s390_shadow_stats stats;
 
-	*stats = (struct s390_shadow_stats) {};
 	if (!shadow)
 		return;
-	s390_shadow_stats(shadow, stats);
+	s390_shadow_stats(shadow, &stats);
 	s390_shadow_put(shadow);
+
+	seq_puts(m, "Shadow of a guest's I/O address space:\n");
+	seq_printf(m, "%26s:\t%llu\n", "Frames mapped now",
+		   stats.mapped - stats.unmapped);
+	seq_printf(m, "%26s:\t%llu\n", "Frames pinned now", stats.pinned);
+	seq_printf(m, "%26s:\t%llu\n", "Frames pinned at peak",
+		   stats.pinned_peak);
+	seq_printf(m, "%26s:\t%llu\n", "Frames mapped", stats.mapped);
+	seq_printf(m, "%26s:\t%llu\n", "Frames unmapped", stats.unmapped);
+	seq_printf(m, "%26s:\t%llu\n", "Guest refreshes", stats.walks);
+	seq_printf(m, "%26s:\t%llu\n", "Host RPCITs", stats.refreshes);
+	seq_printf(m, "%26s:\t%llu\n", "Host RPCITs failed",
+		   stats.refresh_errors);
+	seq_printf(m, "%26s:\t%llu\n", "Tables now", stats.tables);
+	seq_printf(m, "%26s:\t%llu\n", "Tables pruned", stats.tables_pruned);
+	seq_printf(m, "%26s:\t%llu\n", "Refused, no resources",
+		   stats.refused_nomem);
+	seq_printf(m, "%26s:\t%llu\n", "Refused, bad entry",
+		   stats.refused_format);
+	seq_printf(m, "%26s:\t%llu\n", "Refused, no such memory",
+		   stats.refused_memory);
+	seq_printf(m, "%26s:\t%llu\n", "Refused, host RPCIT failed",
+		   stats.refused_host);
+	seq_printf(m, "%26s:\t%llu\n", "Interrupted by a signal",
+		   stats.interrupted);
 }
-EXPORT_SYMBOL_GPL(s390_iommu_shadow_stats);
 
 static const struct iommu_domain_ops s390_nested_ops = {
 	.attach_dev = nested_attach_dev,
 	.cache_invalidate_user = nested_cache_invalidate_user,
 	.free = nested_free,
 };
+
+/*
+ * Choose the smallest host table that the function supports and that reaches the
+ * end of the aperture. The largest one reaches max_dma.
+ */
+static struct s390_shadow *
+nested_alloc_shadow(struct zpci_dev *zdev, const struct s390_shadow_config *cfg,
+		    const struct s390_shadow_guest_ops *ops, void *guest,
+		    struct s390_nested_domain *nested)
+{
+	enum zpci_table_level top = ZPCI_LEVEL_RT;
+	struct s390_shadow *shadow;
+	int rc;
+
+	rc = s390_shadow_config_check(cfg);
+	if (rc)
+		return ERR_PTR(rc);
+	if (cfg->pba < zdev->start_dma || cfg->pal > zdev->max_dma)
+		return ERR_PTR(-EINVAL);
+
+	while (zpci_table_last(top) < cfg->pal ||
+	       (top > ZPCI_LEVEL_RT && !zpci_level_in_dtsm(top, zdev->dtsm)))
+		top++;
+	shadow = s390_shadow_engine_create(cfg, top, ops, guest, &nested_host_ops,
+					   nested, zdev->tlb_refresh, zdev->fid);
+	return shadow ?: ERR_PTR(-ENOMEM);
+}
 
 /**
  * s390_domain_alloc_nested() - allocate a nested domain
@@ -723,8 +845,8 @@ s390_domain_alloc_nested(struct device *dev, struct iommu_domain *parent,
 			goto free_nested;
 		}
 	}
-	nested->shadow = s390_shadow_alloc(to_zpci_dev(dev), &cfg, ops, guest,
-					   &nested_host_ops, nested);
+	nested->shadow = nested_alloc_shadow(to_zpci_dev(dev), &cfg, ops, guest,
+					     nested);
 	if (IS_ERR(nested->shadow)) {
 		rc = PTR_ERR(nested->shadow);
 		if (guest != nested)

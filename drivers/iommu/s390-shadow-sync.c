@@ -747,15 +747,16 @@ static void shadow_account_result(struct s390_shadow *shadow, u64 iova, int rc)
  * A large range takes many calls. Each call makes progress and does a limited
  * amount of work, so that the caller can release its locks in between.
  *
- * Context: process context of the guest's owner; sleeps. May run on many CPUs
- * at once. The caller holds the locks that the guest operations need.
+ * Context: process; sleeps. May run on many CPUs at once. Does not wait for user
+ * space.
  * Return:
  * * 0		- the host table equals the guest's table over the range
- * * -EAGAIN	- there is more to do: call again with the same @walk
+ * * -EAGAIN	- there is more to do: call again with the same @walk, after waiting
+ *		  for what a guest operation has asked for
  * * -EINTR	- a signal is pending: handle it, then call again
  * * -ENOMEM	- out of memory, or a limit of the host or of the underlying
  *		  hypervisor is reached
- * * -ENODEV	- the shadow was destroyed or its domain detached
+ * * -ENODEV	- the shadow was torn down
  * * -EINVAL	- an entry of the guest's table is malformed
  * * -EFAULT	- the guest's table or a frame is not in guest memory
  * * -EIO	- the host refresh failed
@@ -814,4 +815,3 @@ refuse:
 	shadow_account_result(shadow, next, rc);
 	return rc;
 }
-EXPORT_SYMBOL_GPL(s390_shadow_refresh);

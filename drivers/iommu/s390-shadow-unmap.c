@@ -92,7 +92,7 @@ static bool unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last)
  * caller must make the pin operation fail for the range before the call.
  *
  * Context: process; sleeps. Waits for refreshes in progress. May take the locks
- * that s390_shadow_destroy() takes.
+ * that s390_shadow_engine_teardown() and the host operations take.
  */
 void s390_shadow_unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last)
 {
@@ -111,4 +111,3 @@ void s390_shadow_unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last
 	up_write(&shadow->tree_lock);
 	mutex_unlock(&shadow->spare_lock);
 }
-EXPORT_SYMBOL_GPL(s390_shadow_unmap_gpa_range);

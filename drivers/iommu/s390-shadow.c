@@ -8,8 +8,7 @@
  * - s390-shadow-unmap.c: unmap guest memory that goes away
  * - s390-shadow-prune.c: free empty host tables
  * - s390-shadow-batch.c: refresh the host, then unpin frames and free tables
- * - s390-shadow-domain.c: attach the engine to a function and its iommu_domain
- * - s390-nested.c: attach it to a nested domain
+ * - s390-nested.c: attach the engine to a nested domain
  *
  * Invariant: teardown does not fail and does not allocate. Nothing is pinned,
  * charged or allocated after it.
@@ -30,10 +29,9 @@
  * Lock order: spare_lock -> tree_lock -> bucket->lock -> (locks of the guest ops,
  * mmap_lock); tree_lock -> failed_lock -> locks of the host ops and of the guest
  * ops. Bucket locks do not nest. The detach operation is called with spare_lock
- * held and takes attach_lock of the function (s390-shadow-domain.c).
+ * held.
  */
 
-#include <linux/device.h>
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -107,7 +105,6 @@ int s390_shadow_config_check(const struct s390_shadow_config *cfg)
 		return -EINVAL;
 	return 0;
 }
-EXPORT_SYMBOL_GPL(s390_shadow_config_check);
 
 /**
  * s390_shadow_designations() - get the designation types that can be shadowed
@@ -120,7 +117,6 @@ u32 s390_shadow_designations(void)
 	return BIT(ZPCI_IOTA_STO) | BIT(ZPCI_IOTA_RTTO) |
 	       BIT(ZPCI_IOTA_RSTO) | BIT(ZPCI_IOTA_RFTO);
 }
-EXPORT_SYMBOL_GPL(s390_shadow_designations);
 
 /**
  * s390_shadow_frame_sizes() - get the frame sizes that a guest's table may use
@@ -132,7 +128,6 @@ u64 s390_shadow_frame_sizes(void)
 {
 	return PAGE_SIZE | ZPCI_SEGMENT_SIZE;
 }
-EXPORT_SYMBOL_GPL(s390_shadow_frame_sizes);
 
 /**
  * s390_shadow_stats() - read the counters of a shadow
@@ -166,7 +161,6 @@ void s390_shadow_stats(struct s390_shadow *shadow,
 		.interrupted = atomic64_read(&shadow->interrupted),
 	};
 }
-EXPORT_SYMBOL_GPL(s390_shadow_stats);
 
 /**
  * s390_shadow_engine_create() - create an empty shadow
@@ -306,8 +300,6 @@ void s390_shadow_engine_teardown(struct s390_shadow *shadow)
 		s390_shadow_free_batch(shadow, batch);
 	}
 	WRITE_ONCE(shadow->flush_failed, false);
-	if (shadow->ops->end)
-		shadow->ops->end(shadow->guest);
 out:
 	up_write(&shadow->tree_lock);
 }
@@ -327,7 +319,6 @@ struct s390_shadow *s390_shadow_get(struct s390_shadow *shadow)
 {
 	return kref_get_unless_zero(&shadow->ref) ? shadow : NULL;
 }
-EXPORT_SYMBOL_GPL(s390_shadow_get);
 
 static void shadow_free(struct kref *ref)
 {
@@ -336,7 +327,6 @@ static void shadow_free(struct kref *ref)
 	WARN_ON_ONCE(shadow->root);
 	WARN_ON_ONCE(atomic64_read(&shadow->pinned) ||
 		     atomic64_read(&shadow->tables));
-	put_device(shadow->dev);
 	if (shadow->ops->release)
 		shadow->ops->release(shadow->guest);
 	s390_shadow_free_idle(shadow);
@@ -354,4 +344,3 @@ void s390_shadow_put(struct s390_shadow *shadow)
 {
 	kref_put(&shadow->ref, shadow_free);
 }
-EXPORT_SYMBOL_GPL(s390_shadow_put);

@@ -2,7 +2,7 @@
 /*
  * The shadow engine: mirror a guest's I/O translation table in a host table
  *
- * Private to drivers/iommu. The public interface is <linux/s390_iommu_shadow.h>.
+ * Private to drivers/iommu. What others may call is in <linux/s390_iommu_shadow.h>.
  */
 #ifndef _S390_SHADOW_H
 #define _S390_SHADOW_H
@@ -17,8 +17,7 @@
 #include <linux/s390_iommu_shadow.h>
 
 #include "s390-iotable.h"
-
-struct s390_domain;
+#include "s390-shadow-ops.h"
 
 /* At most 64: struct s390_shadow_batch has one bit for each bucket */
 #define S390_SHADOW_BUCKETS	64
@@ -74,6 +73,23 @@ struct s390_shadow_host_ops {
 	 */
 	void (*detach)(void *host);
 };
+
+/**
+ * s390_shadow_walk_init() - begin a refresh
+ * @walk: progress of the refresh
+ * @first: first I/O address of the range, a multiple of 4096, in the aperture
+ * @last: last I/O address of the range (inclusive), in the aperture; @last + 1
+ *	is a multiple of 4096
+ */
+static inline void s390_shadow_walk_init(struct s390_shadow_walk *walk,
+					 u64 first, u64 last)
+{
+	*walk = (struct s390_shadow_walk) {
+		.first = first,
+		.last = last,
+		.next = first,
+	};
+}
 
 /**
  * struct s390_shadow_bucket - lock for the segments that hash to it
@@ -220,10 +236,6 @@ struct s390_shadow_segment {
  * @refused_memory: see struct s390_shadow_stats
  * @refused_host: see struct s390_shadow_stats
  * @interrupted: see struct s390_shadow_stats
- * @dev: the function, referenced; NULL in tests (s390-shadow-domain.c)
- * @domain: the claimed domain, NULL once it is detached or released; written
- *	under the function's attach_lock, readable under @tree_lock while the
- *	shadow is not @dead (s390-shadow-domain.c)
  * @buckets: locks of the segments
  */
 struct s390_shadow {
@@ -267,22 +279,23 @@ struct s390_shadow {
 	atomic64_t refused_memory;
 	atomic64_t refused_host;
 	atomic64_t interrupted;
-	struct device *dev;
-	struct s390_domain *domain;
 	struct s390_shadow_bucket buckets[S390_SHADOW_BUCKETS];
 };
 
+int s390_shadow_config_check(const struct s390_shadow_config *cfg);
+u32 s390_shadow_designations(void);
+u64 s390_shadow_frame_sizes(void);
 struct s390_shadow *
 s390_shadow_engine_create(const struct s390_shadow_config *cfg,
 			  enum zpci_table_level top,
 			  const struct s390_shadow_guest_ops *ops, void *guest,
 			  const struct s390_shadow_host_ops *host_ops,
 			  void *host, bool refresh_new, u32 id);
-struct s390_shadow *
-s390_shadow_alloc(struct zpci_dev *zdev, const struct s390_shadow_config *cfg,
-		  const struct s390_shadow_guest_ops *ops, void *guest,
-		  const struct s390_shadow_host_ops *host_ops, void *host);
 void s390_shadow_engine_teardown(struct s390_shadow *shadow);
+struct s390_shadow *s390_shadow_get(struct s390_shadow *shadow);
+void s390_shadow_put(struct s390_shadow *shadow);
+void s390_shadow_stats(struct s390_shadow *shadow,
+		       struct s390_shadow_stats *stats);
 struct page *s390_shadow_alloc_pt(void);
 void s390_shadow_free_pt(struct s390_shadow *shadow, struct page *page);
 void s390_shadow_unlink_pt(struct s390_shadow *shadow,
@@ -477,6 +490,11 @@ bool s390_shadow_find_segment(struct s390_shadow *shadow,
 void s390_shadow_segment_unmap(struct s390_shadow_segment *seg,
 			       unsigned int px, unsigned int nr);
 void s390_shadow_segment_account(struct s390_shadow_segment *seg);
+int s390_shadow_refresh(struct s390_shadow *shadow,
+			struct s390_shadow_walk *walk);
+
+/* s390-shadow-unmap.c */
+void s390_shadow_unmap_gpa_range(struct s390_shadow *shadow, u64 gaddr, u64 last);
 
 /* s390-shadow-prune.c */
 void s390_shadow_prune(struct s390_shadow *shadow,

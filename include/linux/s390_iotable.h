@@ -3,8 +3,8 @@
  * Format of the I/O translation tables of s390 PCI functions
  *
  * Encode and decode region, segment and page table entries. Host tables, which a
- * function translates with, and guest tables, which KVM shadows, have the same
- * format. The bits are defined in <asm/pci_dma.h>.
+ * function translates with, and guest tables, which the IOMMU driver mirrors, have
+ * the same format. The bits are defined in <asm/pci_dma.h>.
  *
  * Levels are counted from the page table up.
  */
@@ -461,37 +461,6 @@ static __always_inline int dma_walk_trans(struct dma_walk *walk,
 	} while (--level > end);
 	walk->addr = addr;
 	walk->prot = prot;
-	return rc;
-}
-
-/**
- * dma_walk_ptes() - walk a translation table, then fetch page table entries
- * @walk: the walk
- * @pte: set to @nr page table entries, beginning with that of @walk->iova
- * @nr: number of page table entries to fetch; may be 0; must not exceed the page
- *	table
- * @fetch: fetches an entry
- * @ctx: argument of @fetch
- *
- * Context: any that @fetch allows
- * Return: as dma_walk_trans() to the page table
- */
-static __always_inline int dma_walk_ptes(struct dma_walk *walk, u64 *pte,
-					 unsigned int nr, dma_fetch_entry_t fetch,
-					 void *ctx)
-{
-	int rc = dma_walk_trans(walk, ZPCI_LEVEL_PT, fetch, ctx), rc_fetch;
-	u64 addr, *end = pte + nr;
-
-	if (rc != ZPCI_ENTRY_TABLE)
-		return rc;
-	addr = walk->addr +
-	       zpci_table_index(ZPCI_LEVEL_PT, walk->iova) * sizeof(*pte);
-	for (; pte != end; pte++, addr += sizeof(*pte)) {
-		rc_fetch = fetch(ctx, ZPCI_LEVEL_PT, addr, pte);
-		if (rc_fetch)
-			return rc_fetch;
-	}
 	return rc;
 }
 

@@ -100,7 +100,7 @@ static void test_ioat_memory(void)
     qtest_quit(qts);
 }
 
-/* A machine that is older than nested translation shows a guest nothing of it. */
+/* A machine older than nested translation shows a guest nothing of it. */
 static void test_old_machine(void)
 {
     static const struct {

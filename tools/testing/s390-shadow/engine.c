@@ -63,7 +63,6 @@ bool engine_try_create(int host_top)
 
 	expect(!engine_init(), "dma_alloc_cpu_table_caches");
 	expect(!shadow, "the test has a shadow already");
-	guest_ended = false;
 	shadow = s390_shadow_engine_create(&cfg, host_top, &guest_ops, &world,
 					   &host_ops, &world, world.refresh_new,
 					   1);
@@ -153,7 +152,8 @@ void engine_teardown(void)
 	engine_teardown_now();
 	/* Teardown may be called twice */
 	engine_teardown_now();
-	expect(guest_ended, "torn down, but not ended");
+	expect(!guest_pinned(), "torn down, and %llu frames are pinned",
+	       guest_pinned());
 	s390_shadow_stats(s, &stats);
 	expect(stats.mapped == stats.unmapped,
 	       "statistics: %llu mapped, but %llu unmapped", stats.mapped,

@@ -7,7 +7,7 @@
  * relaxed atomics, so that they don't hide a missing barrier of the shadow.
  */
 
-#include <linux/s390_iommu_shadow.h>
+#include "s390-shadow-ops.h"
 
 #include "harness.h"
 
@@ -23,7 +23,6 @@ struct guest_slot guest_slots[MAX_SLOTS];
 u64 guest_charge_limit;
 bool guest_pins_less;
 bool guest_concurrent;
-bool guest_ended;
 u64 guest_watched;
 unsigned int guest_watched_reads[2];
 void (*guest_torn_hook)(void);
@@ -267,7 +266,13 @@ static int fetch_entry(void *guest, enum zpci_table_level level, u64 gaddr,
 static int op_walk(void *guest, struct dma_walk *path, u64 *pte,
 		   unsigned int nr)
 {
-	return dma_walk_ptes(path, pte, nr, fetch_entry, guest);
+	int rc = dma_walk_trans(path, ZPCI_LEVEL_PT, fetch_entry, guest);
+
+	if (rc != ZPCI_ENTRY_TABLE || !nr)
+		return rc;
+	return op_fetch(guest, path->addr +
+			zpci_table_index(ZPCI_LEVEL_PT, path->iova) * sizeof(*pte),
+			pte, nr) ?: rc;
 }
 
 static long op_pin(void *guest, const u64 *gaddr, unsigned int nr,
@@ -343,14 +348,6 @@ static void op_unpin(void *guest, const struct s390_shadow_frame *pins,
 	uncharge(nr);
 }
 
-static void op_end(void *guest)
-{
-	expect(guest == &world, "end: not this guest");
-	expect(!look(pinned), "ended, and %llu frames are pinned", look(pinned));
-	expect(!guest_ended, "ended twice");
-	guest_ended = true;
-}
-
 static int op_charge(void *guest, unsigned long nr)
 {
 	int rc;
@@ -385,5 +382,4 @@ const struct s390_shadow_guest_ops guest_ops = {
 	.unpin = op_unpin,
 	.charge = op_charge,
 	.uncharge = op_uncharge,
-	.end = op_end,
 };

@@ -68,7 +68,6 @@ extern struct guest_slot guest_slots[MAX_SLOTS];
 extern u64 guest_charge_limit;
 extern bool guest_pins_less;	/* a pin may take fewer frames than asked for */
 extern bool guest_concurrent;	/* other threads run: sums are not exact */
-extern bool guest_ended;	/* the end operation was called */
 
 extern u64 guest_watched;	/* address of an entry whose reads are counted */
 extern unsigned int guest_watched_reads[2];	/* [1]: fetched as a whole */

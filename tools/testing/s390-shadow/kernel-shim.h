@@ -367,12 +367,6 @@ static inline int kref_put(struct kref *ref, void (*release)(struct kref *))
 	return 1;
 }
 
-struct device;
-static inline void put_device(struct device *dev)
-{
-	WARN_ON(dev);
-}
-
 /* Memory */
 #define GFP_KERNEL		0x1U
 #define __GFP_ACCOUNT		0x2U

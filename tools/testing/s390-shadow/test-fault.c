@@ -5,7 +5,7 @@
  * time.
  */
 
-#include <linux/s390_iommu_shadow.h>
+#include "s390-shadow-ops.h"
 
 #include "harness.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Limits: a refresh fails, then succeeds after the guest has unmapped */
 
-#include <linux/s390_iommu_shadow.h>
+#include "s390-shadow-ops.h"
 
 #include "harness.h"
 

@@ -14,8 +14,8 @@
  *    one function.
  * 2. A device is bound only while the function is open with the device's VM:
  *    between kvm_s390_pci_register_kvm() and kvm_s390_pci_unregister_kvm().
- * 3. Unbinding deregisters the guest's I/O translation table. It also ends the
- *    forwarding of interruptions if this device registered it.
+ * 3. Unbinding ends that KVM answers RPCITs with the function's handle. It also
+ *    ends the forwarding of interruptions if this device registered it.
  * 4. Interpretation and forwarding are states of the open function, not of the
  *    device (pci.c). KVM_S390_ZPCI_OP changes the same states. The device changes
  *    interpretation only on request.
@@ -24,7 +24,7 @@
  * VFIO device owns struct kvm_zdev. Each of them holds a reference on the VM. While
  * bound, the two structures point to each other without references. The KVM device
  * holds no reference on the VFIO file: the function would stay open after user
- * space closed it.
+ * space closed it. struct kvm_s390_ioat has references of its own (pci_ioat.c).
  *
  * Teardown:
  *
@@ -33,21 +33,18 @@
  *   unbound. Its counters can be read, and it can be bound again. Removal of the
  *   function waits for this close.
  * - KVM device closed: zpci_device_release() unbinds and frees it. The function
- *   stays open without I/O address translation by KVM. Interpretation does not
- *   change, because a switch would reset the function.
- * - Domain detached while the function stays open: the shadow unmaps everything
- *   (include/linux/s390_iommu_shadow.h). The table remains registered, but each
- *   RPCIT goes to user space.
+ *   stays open, with the domain that it has; RPCITs go to user space. Interpretation
+ *   does not change, because a switch would reset the function.
+ * - Nested domain detached while the function stays open: the switch stays on, but
+ *   each RPCIT goes to user space until there is a nested domain again.
  * - vCPUs: they hold a reference on the VM. An RPCIT in progress holds its own
- *   references (pci_ioat.c).
+ *   references. Nothing waits for it.
  * - VM: destroyed last, because both sides hold references on it.
  *
  * Lock order:
  *
  *   zdev->kzdev_lock -> kvm->lock -> kvm->arch.zpci_dev_lock
- *     -> locks of the shadow and the IOMMU core -> mmap_lock
- *   kvm->slots_lock -> kvm->arch.zpci_dev_lock
- *   kvm->arch.zpci_dev_lock -> aift->aift_lock -> zdev->ioat_lock
+ *     -> aift->aift_lock -> zdev->ioat_lock
  *
  * kvm->arch.zpci_dev_lock protects the pointers of a binding in both directions.
  * zpci_device_release() is called with kvm->lock held and must not take kzdev_lock.
@@ -74,24 +71,21 @@
  * struct kvm_s390_zpci_device - a KVM device of type KVM_DEV_TYPE_S390_ZPCI
  * @kvm: the VM; the file of the device holds a reference
  * @kzdev: the bound function, or NULL
- * @dev: struct device of the bound function, with a reference, or NULL
- * @ioat: I/O address translation of the function that is or was last bound, for
- *	the counters; NULL before the first binding
+ * @ioat: RPCITs of the function that is or was last bound, for the counters; NULL
+ *	before the first binding
  *
  * kvm->arch.zpci_dev_lock protects all fields but @kvm.
  */
 struct kvm_s390_zpci_device {
 	struct kvm *kvm;
 	struct kvm_zdev *kzdev;
-	struct device *dev;
 	struct kvm_s390_ioat *ioat;
 };
 
 static void zpci_device_unbind(struct kvm_s390_zpci_device *zpci)
 {
-	lockdep_assert_held(&zpci->kvm->arch.zpci_dev_lock);
-
 	lockdep_assert_held(&zpci->kvm->lock);
+	lockdep_assert_held(&zpci->kvm->arch.zpci_dev_lock);
 
 	if (!zpci->kzdev)
 		return;
@@ -99,18 +93,14 @@ static void zpci_device_unbind(struct kvm_s390_zpci_device *zpci)
 	/* End forwarding first: the rest must not interrupt the guest */
 	if (zpci->kzdev->aif_owner == zpci)
 		kvm_s390_pci_aif_deregister(zpci->kzdev, true);
-	kvm_s390_ioat_deregister(zpci->ioat);
+	kvm_s390_ioat_unbind(zpci->ioat);
 	zpci->kzdev->zpci_device = NULL;
 	zpci->kzdev = NULL;
-	put_device(zpci->dev);
-	zpci->dev = NULL;
 }
 
 /**
  * kvm_s390_zpci_device_unbind() - unbind a function from its KVM device, if any
  * @kzdev: the function, which is about to leave the VM
- *
- * The function must still be enabled, because the guest's mappings are removed.
  *
  * Context: process; sleeps. The caller holds kzdev_lock of the function and
  * kvm->lock of its VM.
@@ -172,26 +162,26 @@ static int zpci_device_bind(struct kvm_s390_zpci_device *zpci,
 			    struct kvm_zdev *kzdev, struct device *dev)
 {
 	struct kvm *kvm = zpci->kvm;
-	struct kvm_s390_ioat *ioat;
+	struct kvm_s390_ioat *ioat = NULL;
 	int rc = 0;
-
-	ioat = kvm_s390_ioat_alloc(kvm);
-	if (!ioat)
-		return -ENOMEM;
 
 	mutex_lock(&kvm->arch.zpci_dev_lock);
 	if (zpci->kzdev || kzdev->zpci_device) {
 		rc = -EBUSY;
 	} else {
-		swap(zpci->ioat, ioat);
-		zpci->dev = get_device(dev);
-		zpci->kzdev = kzdev;
-		kzdev->zpci_device = zpci;
+		ioat = kvm_s390_ioat_bind(kvm, dev);
+		if (ioat) {
+			swap(zpci->ioat, ioat);
+			zpci->kzdev = kzdev;
+			kzdev->zpci_device = zpci;
+		} else {
+			rc = -ENOMEM;
+		}
 	}
 	mutex_unlock(&kvm->arch.zpci_dev_lock);
 
-	/* Free the new object if unused, else that of the previous binding */
-	kvm_s390_ioat_free(ioat);
+	/* That of the previous binding */
+	kvm_s390_ioat_put(ioat);
 
 	return rc;
 }
@@ -234,8 +224,8 @@ out_file:
 	return rc;
 }
 
-static int zpci_device_ioat_reg(struct kvm_s390_zpci_device *zpci,
-				const struct kvm_s390_zpci_ioat __user *arg)
+static int zpci_device_ioat_on(struct kvm_s390_zpci_device *zpci,
+			       const struct kvm_s390_zpci_ioat __user *arg)
 {
 	struct kvm *kvm = zpci->kvm;
 	struct kvm_s390_zpci_ioat args;
@@ -243,30 +233,28 @@ static int zpci_device_ioat_reg(struct kvm_s390_zpci_device *zpci,
 
 	if (copy_from_user(&args, arg, sizeof(args)))
 		return -EFAULT;
-	if (args.flags & ~KVM_S390_ZPCI_IOAT_NESTED ||
-	    (args.flags & KVM_S390_ZPCI_IOAT_NESTED && args.iota) ||
-	    memchr_inv(args.reserved, 0, sizeof(args.reserved)))
+	if (args.flags || memchr_inv(args.reserved, 0, sizeof(args.reserved)))
 		return -EINVAL;
 
 	/* kvm->lock keeps the VM from becoming protected */
 	mutex_lock(&kvm->lock);
 	mutex_lock(&kvm->arch.zpci_dev_lock);
 	if (zpci->kzdev)
-		rc = kvm_s390_ioat_register(zpci->ioat, zpci->dev, &args);
+		rc = kvm_s390_ioat_on(kvm, zpci->ioat, args.fh);
 	mutex_unlock(&kvm->arch.zpci_dev_lock);
 	mutex_unlock(&kvm->lock);
 
 	return rc;
 }
 
-static int zpci_device_ioat_dereg(struct kvm_s390_zpci_device *zpci)
+static int zpci_device_ioat_off(struct kvm_s390_zpci_device *zpci)
 {
 	struct kvm *kvm = zpci->kvm;
 	int rc = -ENOENT;
 
 	mutex_lock(&kvm->arch.zpci_dev_lock);
 	if (zpci->ioat)
-		rc = kvm_s390_ioat_deregister(zpci->ioat);
+		rc = kvm_s390_ioat_off(zpci->ioat);
 	mutex_unlock(&kvm->arch.zpci_dev_lock);
 
 	return rc;
@@ -281,7 +269,7 @@ static int zpci_device_ioat_stats(struct kvm_s390_zpci_device *zpci,
 
 	mutex_lock(&kvm->arch.zpci_dev_lock);
 	if (zpci->ioat) {
-		kvm_s390_ioat_get_stats(zpci->ioat, &stats);
+		kvm_s390_ioat_stats(zpci->ioat, &stats);
 		rc = 0;
 	}
 	mutex_unlock(&kvm->arch.zpci_dev_lock);
@@ -441,8 +429,8 @@ static int zpci_device_has_attr(struct kvm_device *kdev,
 		break;
 	case KVM_DEV_S390_ZPCI_IOAT:
 		switch (attr->attr) {
-		case KVM_DEV_S390_ZPCI_IOAT_REG:
-		case KVM_DEV_S390_ZPCI_IOAT_DEREG:
+		case KVM_DEV_S390_ZPCI_IOAT_ON:
+		case KVM_DEV_S390_ZPCI_IOAT_OFF:
 		case KVM_DEV_S390_ZPCI_IOAT_STATS:
 			return 0;
 		}
@@ -491,11 +479,11 @@ static int zpci_device_set_attr(struct kvm_device *kdev,
 			return zpci_device_bind_vfio(kdev->private, arg);
 		break;
 	case KVM_DEV_S390_ZPCI_IOAT:
-		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_REG)
-			return zpci_device_ioat_reg(kdev->private, arg);
-		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_DEREG)
+		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_ON)
+			return zpci_device_ioat_on(kdev->private, arg);
+		if (attr->attr == KVM_DEV_S390_ZPCI_IOAT_OFF)
 			return arg ? -EINVAL :
-				     zpci_device_ioat_dereg(kdev->private);
+				     zpci_device_ioat_off(kdev->private);
 		break;
 	case KVM_DEV_S390_ZPCI_INTERP:
 		if (attr->attr == KVM_DEV_S390_ZPCI_INTERP_ON)
@@ -569,7 +557,7 @@ static void zpci_device_release(struct kvm_device *kdev)
 	zpci_device_unbind(zpci);
 	mutex_unlock(&kvm->arch.zpci_dev_lock);
 
-	kvm_s390_ioat_free(zpci->ioat);
+	kvm_s390_ioat_put(zpci->ioat);
 	kfree(zpci);
 	/* Allocated by kvm_ioctl_create_device() */
 	kfree(kdev);

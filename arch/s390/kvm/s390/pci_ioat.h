@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * I/O address translation (IOAT) of a passed-through PCI function
+ * RPCIT (Refresh PCI Translations) of a guest, for passed-through PCI functions
  *
  * Copyright (C) 2026 the authors of the s390 KVM zPCI series
  */
@@ -20,16 +20,13 @@ void kvm_s390_ioat_init_vm(struct kvm *kvm);
 void kvm_s390_ioat_destroy_vm(struct kvm *kvm);
 bool kvm_s390_ioat_in_use(struct kvm *kvm);
 
-struct kvm_s390_ioat *kvm_s390_ioat_alloc(struct kvm *kvm);
-void kvm_s390_ioat_free(struct kvm_s390_ioat *ioat);
-int kvm_s390_ioat_register(struct kvm_s390_ioat *ioat, struct device *dev,
-			   const struct kvm_s390_zpci_ioat *args);
-int kvm_s390_ioat_deregister(struct kvm_s390_ioat *ioat);
-void kvm_s390_ioat_get_stats(struct kvm_s390_ioat *ioat,
-			     struct kvm_s390_zpci_ioat_stats *stats);
-
-void kvm_s390_ioat_flush_memslot(struct kvm *kvm,
-				 const struct kvm_memory_slot *slot);
+struct kvm_s390_ioat *kvm_s390_ioat_bind(struct kvm *kvm, struct device *dev);
+void kvm_s390_ioat_unbind(struct kvm_s390_ioat *ioat);
+void kvm_s390_ioat_put(struct kvm_s390_ioat *ioat);
+int kvm_s390_ioat_on(struct kvm *kvm, struct kvm_s390_ioat *ioat, u32 fh);
+int kvm_s390_ioat_off(struct kvm_s390_ioat *ioat);
+void kvm_s390_ioat_stats(struct kvm_s390_ioat *ioat,
+			 struct kvm_s390_zpci_ioat_stats *stats);
 
 int kvm_s390_handle_rpcit(struct kvm_vcpu *vcpu);
 int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu);
@@ -42,11 +39,6 @@ static inline void kvm_s390_ioat_destroy_vm(struct kvm *kvm) {}
 static inline bool kvm_s390_ioat_in_use(struct kvm *kvm)
 {
 	return false;
-}
-
-static inline void
-kvm_s390_ioat_flush_memslot(struct kvm *kvm, const struct kvm_memory_slot *slot)
-{
 }
 
 static inline int kvm_s390_ioat_resume(struct kvm_vcpu *vcpu)

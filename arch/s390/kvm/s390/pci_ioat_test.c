@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests of registration and RPCIT with protected and ucontrol VMs
+ * KUnit tests of RPCIT with protected and ucontrol VMs, and of its switch
  *
  * Protected virtualization needs hardware. These tests check only the decisions.
  * VM and vCPU are zeroed structures; a handle marks them as protected.
@@ -10,7 +10,6 @@
 #include <linux/device.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
-#include <linux/mman.h>
 #include <linux/mutex.h>
 #include <asm/kvm_zpci.h>
 #include "s390.h"
@@ -22,13 +21,22 @@ struct ioat_fixture {
 	struct kvm_vcpu *vcpu;
 	struct kvm_s390_ioat *ioat;
 	struct device dev;
-	struct list_head registered;
 };
+
+/* The device is part of the fixture */
+static void ioat_test_release(struct device *dev)
+{
+}
+
+static struct kvm_s390_ioat *ioat_test_bind(struct ioat_fixture *f)
+{
+	guard(mutex)(&f->kvm->arch.zpci_dev_lock);
+	return kvm_s390_ioat_bind(f->kvm, &f->dev);
+}
 
 static int ioat_test_init(struct kunit *test)
 {
 	struct ioat_fixture *f;
-	unsigned long memory;
 
 	f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, f);
@@ -42,13 +50,6 @@ static int ioat_test_init(struct kunit *test)
 					  GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, f->kvm->arch.gmap);
 
-	/* Give the test's thread an address space for the VM */
-	memory = kunit_vm_mmap(test, NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
-			       MAP_ANONYMOUS | MAP_PRIVATE, 0);
-	KUNIT_ASSERT_NE(test, memory, 0);
-	KUNIT_ASSERT_FALSE(test, IS_ERR_VALUE(memory));
-	f->kvm->mm = current->mm;
-
 	f->vcpu = kunit_kzalloc(test, sizeof(*f->vcpu), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, f->vcpu);
 	f->vcpu->kvm = f->kvm;
@@ -61,9 +62,18 @@ static int ioat_test_init(struct kunit *test)
 			      GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, f->vcpu->arch.sie_block);
 
-	f->ioat = kvm_s390_ioat_alloc(f->kvm);
+	device_initialize(&f->dev);
+	f->dev.release = ioat_test_release;
+	f->ioat = ioat_test_bind(f);
 	KUNIT_ASSERT_NOT_NULL(test, f->ioat);
 	return 0;
+}
+
+static void ioat_test_unbind(struct ioat_fixture *f, struct kvm_s390_ioat *ioat)
+{
+	scoped_guard(mutex, &f->kvm->arch.zpci_dev_lock)
+		kvm_s390_ioat_unbind(ioat);
+	kvm_s390_ioat_put(ioat);
 }
 
 static void ioat_test_exit(struct kunit *test)
@@ -71,44 +81,60 @@ static void ioat_test_exit(struct kunit *test)
 	struct ioat_fixture *f = test->priv;
 
 	if (f && f->ioat)
-		kvm_s390_ioat_free(f->ioat);
+		ioat_test_unbind(f, f->ioat);
 }
 
-static int try_register(struct ioat_fixture *f)
+static int try_on(struct ioat_fixture *f, struct kvm_s390_ioat *ioat, u32 fh)
 {
-	const struct kvm_s390_zpci_ioat args = {
-		.fh = 1,
-		.pal = PAGE_SIZE - 1,
-	};
-	int rc;
-
-	mutex_lock(&f->kvm->lock);
-	mutex_lock(&f->kvm->arch.zpci_dev_lock);
-	rc = kvm_s390_ioat_register(f->ioat, &f->dev, &args);
-	mutex_unlock(&f->kvm->arch.zpci_dev_lock);
-	mutex_unlock(&f->kvm->lock);
-	return rc;
+	guard(mutex)(&f->kvm->lock);
+	guard(mutex)(&f->kvm->arch.zpci_dev_lock);
+	return kvm_s390_ioat_on(f->kvm, ioat, fh);
 }
 
-/* Refuse a protected VM: neither host nor function can access its memory */
-static void register_protected(struct kunit *test)
+static int try_off(struct ioat_fixture *f, struct kvm_s390_ioat *ioat)
+{
+	guard(mutex)(&f->kvm->arch.zpci_dev_lock);
+	return kvm_s390_ioat_off(ioat);
+}
+
+/* A protected VM is refused: the kernel can't read its tables */
+static void on_protected(struct kunit *test)
 {
 	struct ioat_fixture *f = test->priv;
 
-	/* The VM passes all checks; the device is no PCI function */
-	KUNIT_EXPECT_EQ(test, try_register(f), -ENODEV);
 	f->kvm->arch.pv.handle = 1;
-	KUNIT_EXPECT_EQ(test, try_register(f), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, try_on(f, f->ioat, 1), -EOPNOTSUPP);
 	KUNIT_EXPECT_FALSE(test, kvm_s390_ioat_in_use(f->kvm));
 }
 
-/* Refuse a ucontrol VM: KVM does not manage its memory */
-static void register_ucontrol(struct kunit *test)
+/* So is a ucontrol VM: KVM does not manage its memory */
+static void on_ucontrol(struct kunit *test)
 {
 	struct ioat_fixture *f = test->priv;
 
 	set_bit(GMAP_FLAG_IS_UCONTROL, &f->kvm->arch.gmap->flags);
-	KUNIT_EXPECT_EQ(test, try_register(f), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, try_on(f, f->ioat, 1), -EOPNOTSUPP);
+}
+
+/* One function for each handle. KVM_PV_ENABLE depends on kvm_s390_ioat_in_use(). */
+static void on_and_off(struct kunit *test)
+{
+	struct ioat_fixture *f = test->priv;
+	struct kvm_s390_ioat *other = ioat_test_bind(f);
+
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	KUNIT_EXPECT_FALSE(test, kvm_s390_ioat_in_use(f->kvm));
+	KUNIT_EXPECT_EQ(test, try_off(f, f->ioat), -ENOENT);
+	/* Handle 0 is as good as any */
+	KUNIT_EXPECT_EQ(test, try_on(f, f->ioat, 0), 0);
+	KUNIT_EXPECT_TRUE(test, kvm_s390_ioat_in_use(f->kvm));
+	KUNIT_EXPECT_EQ(test, try_on(f, f->ioat, 1), -EEXIST);
+	KUNIT_EXPECT_EQ(test, try_on(f, other, 0), -EEXIST);
+	KUNIT_EXPECT_EQ(test, try_on(f, other, 1), 0);
+	KUNIT_EXPECT_EQ(test, try_off(f, f->ioat), 0);
+	KUNIT_EXPECT_TRUE(test, kvm_s390_ioat_in_use(f->kvm));
+	ioat_test_unbind(f, other);
+	KUNIT_EXPECT_FALSE(test, kvm_s390_ioat_in_use(f->kvm));
 }
 
 static int try_rpcit(struct ioat_fixture *f)
@@ -122,8 +148,8 @@ static int try_rpcit(struct ioat_fixture *f)
 }
 
 /*
- * Execute RPCIT in the problem state, with a registered table. An ordinary guest
- * gets a program interruption. The RPCIT of a protected guest goes to user space.
+ * Execute RPCIT in the problem state. An ordinary guest gets a program
+ * interruption. The RPCIT of a protected guest goes to user space.
  */
 static void rpcit_protected(struct kunit *test)
 {
@@ -131,10 +157,6 @@ static void rpcit_protected(struct kunit *test)
 	struct kvm_s390_local_interrupt *li = &f->vcpu->arch.local_int;
 
 	f->vcpu->arch.sie_block->gpsw.mask = PSW_MASK_PSTATE;
-	KUNIT_EXPECT_EQ(test, try_rpcit(f), -EOPNOTSUPP);
-	KUNIT_EXPECT_EQ(test, li->pending_irqs, 0);
-
-	list_add(&f->registered, &f->kvm->arch.zpci_ioat_list);
 	f->vcpu->arch.pv.handle = 1;
 	KUNIT_EXPECT_EQ(test, try_rpcit(f), -EOPNOTSUPP);
 	KUNIT_EXPECT_EQ(test, li->pending_irqs, 0);
@@ -143,7 +165,18 @@ static void rpcit_protected(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, try_rpcit(f), 0);
 	KUNIT_EXPECT_TRUE(test, test_bit(IRQ_PEND_PROG, &li->pending_irqs));
 	KUNIT_EXPECT_EQ(test, li->irq.pgm.code, PGM_PRIVILEGED_OP);
-	list_del(&f->registered);
+}
+
+/* The RPCIT of a VM without bound functions goes to user space, whatever it is */
+static void rpcit_unbound(struct kunit *test)
+{
+	struct ioat_fixture *f = test->priv;
+
+	ioat_test_unbind(f, f->ioat);
+	f->ioat = NULL;
+	f->vcpu->arch.sie_block->gpsw.mask = PSW_MASK_PSTATE;
+	KUNIT_EXPECT_EQ(test, try_rpcit(f), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, f->vcpu->arch.local_int.pending_irqs, 0);
 }
 
 /* Drop an interrupted RPCIT if the guest is protected */
@@ -152,18 +185,20 @@ static void resume_protected(struct kunit *test)
 	struct ioat_fixture *f = test->priv;
 	struct kvm_s390_rpcit *rpcit = &f->vcpu->arch.rpcit;
 
-	rpcit->reg_id = 1;
+	rpcit->interrupted = true;
 	f->vcpu->arch.pv.handle = 1;
 	mutex_lock(&f->vcpu->mutex);
 	KUNIT_EXPECT_EQ(test, kvm_s390_ioat_resume(f->vcpu), 0);
 	mutex_unlock(&f->vcpu->mutex);
-	KUNIT_EXPECT_EQ(test, rpcit->reg_id, 0);
+	KUNIT_EXPECT_FALSE(test, rpcit->interrupted);
 }
 
 static struct kunit_case ioat_test_cases[] = {
-	KUNIT_CASE(register_protected),
-	KUNIT_CASE(register_ucontrol),
+	KUNIT_CASE(on_protected),
+	KUNIT_CASE(on_ucontrol),
+	KUNIT_CASE(on_and_off),
 	KUNIT_CASE(rpcit_protected),
+	KUNIT_CASE(rpcit_unbound),
 	KUNIT_CASE(resume_protected),
 	{}
 };

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/swap.h>
 
 #include <linux/fs.h>
@@ -158,6 +159,121 @@ TEST_F(s390_nested, limit)
 	EXPECT_EQ(STARTED + 8, pinned());
 }
 
+/* The kernel keeps so many pages pinned for the next time */
+#define MAX_KEPT	1024
+
+/* Page tables, and above, that it may have read */
+#define MAX_TABLES	20
+
+static long all_pinned(void)
+{
+	return status_pages("VmPin:");
+}
+
+static void map_and_unmap(struct vm *vm, u64 gaddr, u64 size)
+{
+	VFIO_ASSERT_EQ(map(vm, gaddr, size, 0), 0);
+	unmap_range(vm, gaddr, size);
+	VFIO_ASSERT_EQ(refresh(vm, gaddr, size, NULL), 0);
+}
+
+/* What is unmapped stays pinned, up to a limit, and is given back. */
+TEST_F(s390_nested, kept)
+{
+	struct vm *vm = &self->vm;
+	unsigned int i;
+
+	vm_start(vm);
+	map_and_unmap(vm, MORE, SZ_1M);
+	EXPECT_LE(STARTED + SZ_1M / SZ_4K, all_pinned());
+	EXPECT_GE(STARTED + SZ_1M / SZ_4K + MAX_TABLES, all_pinned());
+	ASSERT_EQ(0, map(vm, MORE, SZ_1M, 0));
+	EXPECT_EQ(STARTED + SZ_1M / SZ_4K, pinned());
+	unmap_range(vm, MORE, SZ_1M);
+	ASSERT_EQ(0, refresh(vm, MORE, SZ_1M, NULL));
+	EXPECT_EQ(STARTED, pinned());
+
+	for (i = 0; i < 2; i++) {
+		map_and_unmap(vm, MORE, 6 * SZ_1M);
+		EXPECT_LT(STARTED + MAX_KEPT / 2, all_pinned());
+		EXPECT_GE(STARTED + MAX_KEPT, all_pinned());
+	}
+	EXPECT_TRUE(copies(vm));
+	if (vm->config.by_process) {
+		EXPECT_LE(all_pinned(), status_pages("VmLck:"));
+		EXPECT_GE(all_pinned() + MAX_SPARE, status_pages("VmLck:"));
+	}
+	ASSERT_EQ(0, -__vfio_device_detach_iommufd_pt(vm->device->fd));
+	ASSERT_EQ(0, destroy(vm, vm->nested));
+	ASSERT_EQ(0, destroy(vm, vm->parent));
+	EXPECT_EQ(0, all_pinned());
+	EXPECT_EQ(0, status_pages("VmLck:"));
+}
+
+/* It leaves with the memory of the IOAS. */
+TEST_F(s390_nested, kept_unplug)
+{
+	struct vm *vm = &self->vm;
+
+	ASSERT_EQ(0, unplug(vm, 0, GUEST_SIZE));
+	ASSERT_EQ(0, plug(vm, 0, MORE, RW));
+	ASSERT_EQ(0, plug(vm, MORE, SZ_1M, RW));
+	vm_start(vm);
+	map_and_unmap(vm, MORE, SZ_1M);
+	EXPECT_LE(STARTED + SZ_1M / SZ_4K, all_pinned());
+	ASSERT_EQ(0, unplug(vm, MORE, SZ_1M));
+	EXPECT_GE(STARTED + MAX_TABLES, all_pinned());
+	ASSERT_EQ(0, plug(vm, MORE, SZ_1M, RW));
+	map_and_unmap(vm, MORE, SZ_1M);
+	EXPECT_TRUE(copies(vm));
+}
+
+/* It is given back rather than that a pin fails. */
+TEST_F(s390_nested, kept_limit)
+{
+	struct vm *vm = &self->vm;
+	unsigned int i;
+
+	set_limit(STARTED + 8);
+	vm_start(vm);
+	for (i = 0; i < 16; i++)
+		map_and_unmap(vm, MORE + i * SZ_64K, 8 * SZ_4K);
+	EXPECT_TRUE(copies(vm));
+	EXPECT_EQ(STARTED, pinned());
+}
+
+#define CGROUP	"/sys/fs/cgroup"
+
+static bool write_cgroup(const char *name, const char *value)
+{
+	int fd = open(name, O_WRONLY), rc;
+
+	if (fd < 0)
+		return false;
+	rc = write(fd, value, strlen(value));
+	VFIO_ASSERT_EQ(close(fd), 0);
+	return rc > 0;
+}
+
+/* The memory cgroup that it is charged to gets it back. */
+TEST_F(s390_nested, kept_reclaim)
+{
+	struct vm *vm = &self->vm;
+
+	mkdir(CGROUP "/kept", 0755);
+	if (!write_cgroup(CGROUP "/cgroup.subtree_control", "+memory") ||
+	    !write_cgroup(CGROUP "/kept/cgroup.procs", "0"))
+		SKIP(return, "no memory cgroup");
+	vm_start(vm);
+	map_and_unmap(vm, MORE, SZ_1M);
+	EXPECT_LE(STARTED + SZ_1M / SZ_4K, all_pinned());
+	/* Fails, because there is not as much */
+	write_cgroup(CGROUP "/kept/memory.reclaim", "1G");
+	EXPECT_GE(STARTED + MAX_TABLES, all_pinned());
+	ASSERT_TRUE(write_cgroup(CGROUP "/cgroup.procs", "0"));
+	EXPECT_EQ(0, rmdir(CGROUP "/kept"));
+}
+
 #define SWAP_DEVICE	"/dev/ram0"
 
 /* Swap to a RAM disk; return if there is one. */
@@ -220,6 +336,7 @@ TEST_F(s390_nested, reclaim)
 	memset(vm->mem + MORE, 0xaa, SZ_1M);
 	for (i = 0; i < 20 && resident(vm, MORE, SZ_1M) + resident(vm, ST, SIZE); i++) {
 		drain_lists();
+		drop_kept();
 		ASSERT_EQ(0, madvise(vm->mem, GUEST_SIZE, MADV_PAGEOUT));
 	}
 	EXPECT_EQ(0, resident(vm, MORE, SZ_1M));

@@ -22,10 +22,10 @@
 #define KVM_DEV_S390_ZPCI_BIND		1
 #define   KVM_DEV_S390_ZPCI_BIND_VFIO	1	/* set: kvm_s390_zpci_bind */
 
-/* Group: I/O address translation (IOAT) */
+/* Group: RPCIT, for I/O address translation (IOAT) */
 #define KVM_DEV_S390_ZPCI_IOAT		2
-#define   KVM_DEV_S390_ZPCI_IOAT_REG	1	/* set: kvm_s390_zpci_ioat */
-#define   KVM_DEV_S390_ZPCI_IOAT_DEREG	2	/* set: no payload */
+#define   KVM_DEV_S390_ZPCI_IOAT_ON	1	/* set: kvm_s390_zpci_ioat */
+#define   KVM_DEV_S390_ZPCI_IOAT_OFF	2	/* set: no payload */
 #define   KVM_DEV_S390_ZPCI_IOAT_STATS	3	/* get: kvm_s390_zpci_ioat_stats */
 
 /* Group: interpretation of loads and stores */
@@ -53,65 +53,34 @@ struct kvm_s390_zpci_bind {
 	__u64 reserved[3];
 };
 
-/* Flag of struct kvm_s390_zpci_ioat */
-#define KVM_S390_ZPCI_IOAT_NESTED	0x1
-
 /**
- * struct kvm_s390_zpci_ioat - register the guest's I/O translation table
- * @flags: %KVM_S390_ZPCI_IOAT_NESTED or zero
+ * struct kvm_s390_zpci_ioat - answer RPCITs with a handle in the kernel
+ * @flags: no flag is defined, must be zero
  * @fh: function handle in the guest's RPCITs
- * @pba: PCI base address: first I/O address of the aperture, 4 KiB aligned
- * @pal: PCI address limit: last I/O address of the aperture, the last byte
- *	of a 4 KiB frame
- * @iota: I/O translation anchor from the guest's MPCIFC; zero with
- *	%KVM_S390_ZPCI_IOAT_NESTED
  * @reserved: must be zero
  *
- * With %KVM_S390_ZPCI_IOAT_NESTED the guest's table is that of the nested HWPT
- * (IOMMU_HWPT_DATA_S390_ZPCI) that the function is attached to, at the time of each
- * RPCIT. @pba and @pal are those of the HWPT. An RPCIT goes to user space while no
- * nested HWPT is attached.
- *
- * The fields are those of the function information block (FIB) of MPCIFC,
- * function 4 (register I/O address translation parameters).
+ * Each RPCIT with this handle refreshes the nested HWPT (IOMMU_HWPT_DATA_S390_ZPCI)
+ * that the function is attached to at the time, within the aperture of the HWPT.
+ * RPCITs go to user space while no nested HWPT is attached.
  */
 struct kvm_s390_zpci_ioat {
 	__u32 flags;
 	__u32 fh;
-	__u64 pba;
-	__u64 pal;
-	__u64 iota;
-	__u64 reserved[4];
+	__u64 reserved[3];
 };
 
 /**
- * struct kvm_s390_zpci_ioat_stats - counters of I/O address translation
+ * struct kvm_s390_zpci_ioat_stats - counters of RPCITs
  * @flags: zero
  * @reserved0: zero
  * @rpcits: RPCITs that the kernel completed with any condition code
- * @rpcits_user: RPCITs for the registered handle that were passed to user space:
- *	the sum of the @user_ counters
+ * @rpcits_user: RPCITs with the handle that were passed to user space
  * @rpcits_nores: RPCITs that ended with status 16, insufficient resources; also
  *	counted by @rpcits
- * @mapped: total number of 4 KiB guest frames mapped
- * @unmapped: total number of 4 KiB guest frames unmapped
- * @pinned: frames pinned now
- * @pinned_peak: largest number of frames pinned at once
- * @refreshes: host RPCITs issued
- * @refresh_errors: host RPCITs that failed
- * @tables: host page, segment and region tables now, without the topmost
- * @interrupted: number of times that a signal interrupted an RPCIT
- * @user_range: RPCITs passed to user space: the range is not in the aperture
- * @user_format: RPCITs passed to user space: a table entry is malformed
- * @user_memory: RPCITs passed to user space: a table or a frame is not in guest
- *	memory, is not writable, or can't be pinned
- * @user_host: RPCITs passed to user space: a host RPCIT failed
- * @user_gone: RPCITs passed to user space: the function or its domain is gone
- * @kept: frames that are unmapped now and stay pinned for reuse
  * @reserved: zero
  *
- * The counters start at zero when the device is bound. Deregistration and
- * registration do not reset them.
+ * The counters start at zero when the device is bound. Switching off and on does
+ * not reset them.
  */
 struct kvm_s390_zpci_ioat_stats {
 	__u32 flags;
@@ -119,21 +88,7 @@ struct kvm_s390_zpci_ioat_stats {
 	__u64 rpcits;
 	__u64 rpcits_user;
 	__u64 rpcits_nores;
-	__u64 mapped;
-	__u64 unmapped;
-	__u64 pinned;
-	__u64 pinned_peak;
-	__u64 refreshes;
-	__u64 refresh_errors;
-	__u64 tables;
-	__u64 interrupted;
-	__u64 user_range;
-	__u64 user_format;
-	__u64 user_memory;
-	__u64 user_host;
-	__u64 user_gone;
-	__u64 kept;
-	__u64 reserved[14];
+	__u64 reserved[4];
 };
 
 /* Flag of struct kvm_s390_zpci_interp */

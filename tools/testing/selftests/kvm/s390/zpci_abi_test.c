@@ -27,8 +27,8 @@
 
 /* The sizes of the payloads are ABI. */
 static_assert(sizeof(struct kvm_s390_zpci_bind) == 32, "size of bind");
-static_assert(sizeof(struct kvm_s390_zpci_ioat) == 64, "size of ioat");
-static_assert(sizeof(struct kvm_s390_zpci_ioat_stats) == 256, "size of stats");
+static_assert(sizeof(struct kvm_s390_zpci_ioat) == 32, "size of ioat");
+static_assert(sizeof(struct kvm_s390_zpci_ioat_stats) == 64, "size of stats");
 static_assert(sizeof(struct kvm_s390_zpci_interp) == 32, "size of interp");
 static_assert(sizeof(struct kvm_s390_zpci_aif) == 64, "size of aif");
 static_assert(sizeof(struct kvm_s390_zpci_aif_stats) == 64, "size of AIF stats");
@@ -81,9 +81,6 @@ FIXTURE_SETUP(zpci_abi)
 	zpci_vm_create(m, ZPCI_GROUP);
 	self->bind.vfio_fd = m->device->fd;
 	self->ioat.fh = ZPCI_GUEST_FH;
-	self->ioat.pba = m->pba;
-	self->ioat.pal = m->pal;
-	self->ioat.iota = zpci_guest_iota(&m->guest);
 	self->page = lone_page();
 }
 
@@ -98,10 +95,10 @@ static int do_bind(struct zpci_vm *m, const void *payload)
 		    KVM_DEV_S390_ZPCI_BIND_VFIO, payload);
 }
 
-static int do_register(struct zpci_vm *m, const void *payload)
+static int do_switch_on(struct zpci_vm *m, const void *payload)
 {
 	return call(m, SET, 0, KVM_DEV_S390_ZPCI_IOAT,
-		    KVM_DEV_S390_ZPCI_IOAT_REG, payload);
+		    KVM_DEV_S390_ZPCI_IOAT_ON, payload);
 }
 
 static int do_stats(struct zpci_vm *m, void *payload)
@@ -152,15 +149,15 @@ TEST_F(zpci_abi, size_of_ioat)
 	for (missing = 1; missing <= sizeof(self->ioat); missing++) {
 		at = at_end(self->page, &self->ioat, sizeof(self->ioat),
 			    missing);
-		ASSERT_EQ(EFAULT, do_register(m, at)) {
+		ASSERT_EQ(EFAULT, do_switch_on(m, at)) {
 			TH_LOG("%zu bytes missing at the end", missing);
 		}
-		ASSERT_EQ(EFAULT, do_register(m, self->page - missing)) {
+		ASSERT_EQ(EFAULT, do_switch_on(m, self->page - missing)) {
 			TH_LOG("%zu bytes missing at the start", missing);
 		}
 	}
 	at = at_end(self->page, &self->ioat, sizeof(self->ioat), 0);
-	EXPECT_EQ(0, do_register(m, at));
+	EXPECT_EQ(0, do_switch_on(m, at));
 }
 
 /*
@@ -176,7 +173,7 @@ TEST_F(zpci_abi, set_from_read_only)
 	*ioat_arg = self->ioat;
 	ASSERT_EQ(0, mprotect(self->page, PAGE_SIZE, PROT_READ));
 	EXPECT_EQ(0, do_bind(m, bind_arg));
-	EXPECT_EQ(0, do_register(m, ioat_arg));
+	EXPECT_EQ(0, do_switch_on(m, ioat_arg));
 	EXPECT_EQ(EFAULT, do_stats(m, self->page)) {
 		TH_LOG("statistics written to memory that can only be read");
 	}
@@ -309,17 +306,17 @@ TEST_F(zpci_abi, bad_pointers)
 	}
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		EXPECT_EQ(EFAULT, do_register(m, (void *)bad[i])) {
-			TH_LOG("registration: payload at 0x%lx", bad[i]);
+		EXPECT_EQ(EFAULT, do_switch_on(m, (void *)bad[i])) {
+			TH_LOG("switch on: payload at 0x%lx", bad[i]);
 		}
 		EXPECT_EQ(EFAULT, do_stats(m, (void *)bad[i])) {
 			TH_LOG("statistics: payload at 0x%lx", bad[i]);
 		}
-		/* Deregistration has no payload: NULL is valid. */
+		/* To switch it off takes no payload: NULL is valid. */
 		EXPECT_EQ(bad[i] ? EINVAL : ENOENT,
 			  call(m, SET, 0, KVM_DEV_S390_ZPCI_IOAT,
-			       KVM_DEV_S390_ZPCI_IOAT_DEREG, (void *)bad[i])) {
-			TH_LOG("deregistration: payload at 0x%lx", bad[i]);
+			       KVM_DEV_S390_ZPCI_IOAT_OFF, (void *)bad[i])) {
+			TH_LOG("switch off: payload at 0x%lx", bad[i]);
 		}
 	}
 }
@@ -334,8 +331,8 @@ TEST_F(zpci_abi, unaligned)
 		memcpy(self->page + shift, &self->bind, sizeof(self->bind));
 		EXPECT_EQ(shift == 1 ? 0 : EBUSY, do_bind(m, self->page + shift));
 		memcpy(self->page + shift, &self->ioat, sizeof(self->ioat));
-		EXPECT_EQ(0, do_register(m, self->page + shift));
-		EXPECT_EQ(0, zpci_vm_deregister(m));
+		EXPECT_EQ(0, do_switch_on(m, self->page + shift));
+		EXPECT_EQ(0, zpci_vm_ioat_off(m));
 		EXPECT_EQ(0, do_stats(m, self->page + shift));
 	}
 }
@@ -363,14 +360,14 @@ TEST_F(zpci_abi, unknown_flags)
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	for (bit = 1; bit; bit <<= 1) {
 		i.flags = bit;
-		EXPECT_EQ(EINVAL, do_register(m, &i)) {
-			TH_LOG("registration: flag 0x%x", bit);
+		EXPECT_EQ(EINVAL, do_switch_on(m, &i)) {
+			TH_LOG("switch on: flag 0x%x", bit);
 		}
 		EXPECT_EQ(EINVAL, call(m, SET, bit, KVM_DEV_S390_ZPCI_IOAT,
-				       KVM_DEV_S390_ZPCI_IOAT_REG,
+				       KVM_DEV_S390_ZPCI_IOAT_ON,
 				       &self->ioat));
 		EXPECT_EQ(EINVAL, call(m, SET, bit, KVM_DEV_S390_ZPCI_IOAT,
-				       KVM_DEV_S390_ZPCI_IOAT_DEREG, NULL));
+				       KVM_DEV_S390_ZPCI_IOAT_OFF, NULL));
 		EXPECT_EQ(EINVAL, call(m, GET, bit, KVM_DEV_S390_ZPCI_IOAT,
 				       KVM_DEV_S390_ZPCI_IOAT_STATS, &s)) {
 			TH_LOG("get: flag 0x%x", bit);
@@ -380,36 +377,7 @@ TEST_F(zpci_abi, unknown_flags)
 			TH_LOG("has: flag 0x%x is said to be there", bit);
 		}
 	}
-	EXPECT_EQ(0, do_register(m, &self->ioat));
-}
-
-/* A registration without a table of its own */
-TEST_F(zpci_abi, nested)
-{
-	struct kvm_s390_zpci_ioat i = self->ioat;
-	struct zpci_vm *m = &self->m;
-	struct zpci_rpcit rpcit;
-
-	ASSERT_EQ(0, zpci_vm_bind(m));
-	i.flags = KVM_S390_ZPCI_IOAT_NESTED;
-	EXPECT_EQ(EINVAL, do_register(m, &i));
-	i.iota = 0;
-	i.pba++;
-	EXPECT_EQ(EINVAL, do_register(m, &i));
-	i.pba = i.pal + 1;
-	EXPECT_EQ(EINVAL, do_register(m, &i));
-	i.pba = self->ioat.pba;
-	i.pal--;
-	EXPECT_EQ(EINVAL, do_register(m, &i));
-	i.pal++;
-	ASSERT_EQ(0, do_register(m, &i));
-	EXPECT_EQ(EEXIST, do_register(m, &i));
-
-	/* No nested domain is attached: the RPCIT is for user space. */
-	rpcit = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
-	EXPECT_EQ(1, rpcit.exits);
-	EXPECT_EQ(1, zpci_vm_stats(m).user_gone);
-	EXPECT_EQ(0, zpci_vm_deregister(m));
+	EXPECT_EQ(0, do_switch_on(m, &self->ioat));
 }
 
 /* Set each bit of each reserved byte. */
@@ -433,12 +401,12 @@ TEST_F(zpci_abi, reserved_bytes)
 	for (n = 0; n < sizeof(i.reserved); n++) {
 		byte = (u8 *)i.reserved + n;
 		*byte = 1 << n % 8;
-		EXPECT_EQ(EINVAL, do_register(m, &i)) {
-			TH_LOG("registration: reserved byte %d", n);
+		EXPECT_EQ(EINVAL, do_switch_on(m, &i)) {
+			TH_LOG("switch on: reserved byte %d", n);
 		}
 		*byte = 0;
 	}
-	EXPECT_EQ(0, do_register(m, &i));
+	EXPECT_EQ(0, do_switch_on(m, &i));
 }
 
 /* Groups that the machine does not support are unknown. */
@@ -462,7 +430,7 @@ static bool known(u32 group, u64 attr)
 	case KVM_DEV_S390_ZPCI_BIND:
 		return attr == KVM_DEV_S390_ZPCI_BIND_VFIO;
 	case KVM_DEV_S390_ZPCI_IOAT:
-		return attr >= KVM_DEV_S390_ZPCI_IOAT_REG &&
+		return attr >= KVM_DEV_S390_ZPCI_IOAT_ON &&
 		       attr <= KVM_DEV_S390_ZPCI_IOAT_STATS;
 	}
 	return false;
@@ -514,10 +482,10 @@ TEST_F(zpci_abi, unknown_attributes)
 		ASSERT_WORKS(is_unknown(m, groups[g], ~0UL));
 	}
 	for (n = 0; n < 256; n++)
-		ASSERT_WORKS(is_unknown(m, n, KVM_DEV_S390_ZPCI_IOAT_REG));
+		ASSERT_WORKS(is_unknown(m, n, KVM_DEV_S390_ZPCI_IOAT_ON));
 	for (n = 3; n < 32; n++)
 		ASSERT_WORKS(is_unknown(m, 1U << n | KVM_DEV_S390_ZPCI_IOAT,
-					KVM_DEV_S390_ZPCI_IOAT_REG));
+					KVM_DEV_S390_ZPCI_IOAT_ON));
 }
 
 /*
@@ -844,22 +812,21 @@ TEST_F(zpci_abi, duplicate)
 	self->bind.vfio_fd = dup(m->device->fd);
 	EXPECT_EQ(0, do_bind(m, &self->bind));
 	close(self->bind.vfio_fd);
-	EXPECT_EQ(0, zpci_vm_register(m));
+	EXPECT_EQ(0, zpci_vm_ioat_on(m));
 }
 
 /*
- * VFIO_DEVICE_GET_INFO returns the capability. Whatever size user space passes,
+ * VFIO_DEVICE_GET_INFO returns capabilities. Whatever size user space passes,
  * the kernel must not write beyond it or return part of a capability.
  */
 TEST_F(zpci_abi, size_of_info)
 {
 	const u32 min = offsetof(struct vfio_device_info, num_irqs) +
 			sizeof(u32);
-	struct vfio_device_info_cap_zpci_interp *interp;
-	struct vfio_device_info_cap_zpci_ioat *cap;
+	struct vfio_device_info_cap_zpci_interp *cap;
 	struct zpci_vm *m = &self->m;
 	struct vfio_device_info *info;
-	int found = 0, found_interp = 0;
+	int found = 0;
 	u32 size, full;
 
 	info = self->page;
@@ -894,21 +861,15 @@ TEST_F(zpci_abi, size_of_info)
 		}
 		for (offset = info->cap_offset; offset; offset = cap->header.next) {
 			cap = (void *)info + offset;
-			interp = (void *)cap;
-			if (interp->header.id == VFIO_DEVICE_INFO_CAP_ZPCI_INTERP) {
-				found_interp++;
-				ASSERT_GE(full, offset + sizeof(*interp));
-				EXPECT_EQ(1, interp->header.version);
-				EXPECT_EQ(0, interp->reserved);
-			}
-			if (cap->header.id != VFIO_DEVICE_INFO_CAP_ZPCI_IOAT)
+			if (cap->header.id != VFIO_DEVICE_INFO_CAP_ZPCI_INTERP)
 				continue;
 			found++;
 			ASSERT_GE(full, offset + sizeof(*cap));
+			EXPECT_EQ(1, cap->header.version);
+			EXPECT_EQ(0, cap->reserved);
 		}
 	}
-	EXPECT_EQ(1, found);
-	EXPECT_EQ(has_group(KVM_DEV_S390_ZPCI_INTERP), found_interp) {
+	EXPECT_EQ(has_group(KVM_DEV_S390_ZPCI_INTERP), found) {
 		TH_LOG("VFIO and KVM don't agree on what the machine has");
 	}
 }

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/ioctl.h>
 #include <sys/time.h>
 
-#include <linux/vfio_zdev.h>
+#include <linux/iommufd.h>
 
 #include "ioat.h"
 #include "kselftest_harness.h"
@@ -57,15 +58,19 @@ FIXTURE_VARIANT_ADD(zpci_aperture, region_first) {
 	.designation = IOTA_DT_RFTO,
 };
 
-static struct vfio_device_info_cap_zpci_ioat read_capability(struct zpci_vm *m)
+static struct iommu_hw_info_s390_zpci read_hw_info(struct zpci_vm *m)
 {
-	struct vfio_device_info_cap_zpci_ioat *cap, copy;
+	struct iommu_hw_info_s390_zpci info = {};
+	struct iommu_hw_info cmd = {
+		.size = sizeof(cmd),
+		.dev_id = m->device->devid,
+		.data_len = sizeof(info),
+		.data_uptr = (uintptr_t)&info,
+	};
 
-	cap = (void *)vfio_pci_device_cap(m->device, VFIO_DEVICE_INFO_CAP_ZPCI_IOAT);
-	TEST_ASSERT(cap, "no capability of IOAT");
-	copy = *cap;
-	free(cap);
-	return copy;
+	TEST_ASSERT(!ioctl(m->device->iommu->iommufd, IOMMU_GET_HW_INFO, &cmd),
+		    "IOMMU_GET_HW_INFO: %s", strerror(errno));
+	return info;
 }
 
 /* Return the last I/O address that a table of that type reaches. */
@@ -77,51 +82,51 @@ static u64 reach(unsigned int designation)
 	return bits >= 64 ? ~0UL : (1UL << bits) - 1;
 }
 
+/*
+ * A pinned parent: an RPCIT that pins nothing can be told from one that does. Which
+ * parent it is does not matter else.
+ */
 FIXTURE_SETUP(zpci_aperture)
 {
-	struct vfio_device_info_cap_zpci_ioat cap;
+	struct iommu_hw_info_s390_zpci info;
 	struct zpci_vm *m = &self->m;
 
 	self->before = zpci_pins_now();
-	zpci_vm_create(m, ZPCI_GROUP);
-	cap = read_capability(m);
+	zpci_vm_create(m, ZPCI_NESTED);
+	info = read_hw_info(m);
 	zpci_guest_design_tables(&m->guest, variant->designation);
 	ASSERT_EQ(0, zpci_vm_bind(m));
-	ASSERT_TRUE(cap.designations & 1U << variant->designation) {
+	ASSERT_EQ(0, zpci_vm_ioat_on(m));
+	ASSERT_TRUE(info.designations & 1U << variant->designation) {
 		TH_LOG("designation %u is not told of",
 		       variant->designation);
 	}
-	m->pal = cap.end_dma;
+	m->pal = info.end_dma;
 	if (m->pba > reach(variant->designation)) {
 		/* The table has no entry for the addresses of the function. */
-		ASSERT_EQ(EINVAL, zpci_vm_register(m));
+		ASSERT_EQ(EINVAL, zpci_vm_attach(m));
 		SKIP(return, "function begins at 0x%lx, the table ends at 0x%lx",
 		     m->start_dma, reach(variant->designation));
 	}
 	if (m->pal > reach(variant->designation)) {
-		ASSERT_EQ(EINVAL, zpci_vm_register(m)) {
+		ASSERT_EQ(EINVAL, zpci_vm_attach(m)) {
 			TH_LOG("aperture is larger than what the table reaches");
 		}
 		m->pal = reach(variant->designation);
 	}
 	self->len = m->pal + 1 - m->pba;
-	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(0, zpci_vm_attach(m));
 	ASSERT_WORKS(zpci_vm_start_nvme(m));
 }
 
 FIXTURE_TEARDOWN(zpci_aperture)
 {
-	struct kvm_s390_zpci_ioat_stats s;
 	struct zpci_vm *m = &self->m;
 
-	if (zpci_vm_get_stats(m, &s) || !self->len)
-		return;
-	ASSERT_EQ(0, zpci_vm_deregister(m));
-	s = zpci_vm_stats(m);
-	EXPECT_EQ(0, s.pinned);
-	EXPECT_EQ(0, s.tables);
-	EXPECT_EQ(s.mapped, s.unmapped);
-	ASSERT_WORKS(zpci_pins_leaked(&self->before));
+	if (self->len) {
+		ASSERT_EQ(0, zpci_vm_detach(m));
+		ASSERT_WORKS(zpci_vm_check_pins(m, &self->before, 0));
+	}
 	zpci_vm_destroy(m);
 }
 
@@ -160,18 +165,18 @@ static u64 far_iova(struct zpci_vm *m, int i)
 
 TEST_F_TIMEOUT(zpci_aperture, cost_follows_change, ZPCI_TIMEOUT)
 {
-	struct kvm_s390_zpci_ioat_stats before, after;
+	struct zpci_shadow_stats before, after;
 	struct zpci_vm *m = &self->m;
 	u64 start, gpa = ZPCI_GUEST_PAGE(20), near;
-	struct zpci_pins pins;
+	u64 pins;
 	int i;
 
 	for (i = 0; i < NR_FAR; i++)
 		ASSERT_WORKS(zpci_vm_map(m, far_iova(m, i), gpa, PAGE_SIZE, 0));
 
 	/* Nothing changed. */
-	before = zpci_vm_stats(m);
-	pins = zpci_pins_now();
+	before = zpci_shadow_stats();
+	pins = zpci_pins_now().calls;
 	start = now_ns();
 	ASSERT_EQ(0, refresh_all(m).cc);
 	TH_LOG("%lu GiB, nothing changed: %lu us", self->len >> 30,
@@ -180,8 +185,8 @@ TEST_F_TIMEOUT(zpci_aperture, cost_follows_change, ZPCI_TIMEOUT)
 	 * This takes some ms. A walk of everything unmapped would take hours.
 	 */
 	ASSERT_GT(20 * 1000 * MSEC, now_ns() - start);
-	after = zpci_vm_stats(m);
-	EXPECT_EQ(pins.calls, zpci_pins_now().calls) {
+	after = zpci_shadow_stats();
+	EXPECT_EQ(pins, zpci_pins_now().calls) {
 		TH_LOG("something was pinned though nothing has changed");
 	}
 	EXPECT_EQ(before.mapped, after.mapped);
@@ -201,12 +206,13 @@ TEST_F_TIMEOUT(zpci_aperture, cost_follows_change, ZPCI_TIMEOUT)
 			       0);
 	}
 	zpci_guest_unmap(&m->guest, near, 5 * PAGE_SIZE);
-	before = zpci_vm_stats(m);
-	pins = zpci_pins_now();
+	before = zpci_shadow_stats();
+	pins = zpci_pins_now().calls;
 	ASSERT_EQ(0, refresh_all(m).cc);
-	after = zpci_vm_stats(m);
-	/* One frame needs one pin. */
-	EXPECT_GE(pins.calls + 5, zpci_pins_now().calls);
+	after = zpci_shadow_stats();
+	EXPECT_EQ(pins, zpci_pins_now().calls) {
+		TH_LOG("something was pinned though the parent has pinned all");
+	}
 	EXPECT_EQ(before.mapped + 5, after.mapped);
 	EXPECT_EQ(before.unmapped + 5, after.unmapped);
 	EXPECT_EQ(before.refreshes + 1, after.refreshes) {
@@ -224,12 +230,12 @@ TEST_F(zpci_aperture, upper_levels)
 	struct zpci_vm *m = &self->m;
 	u64 iova = far_iova(m, 3) & ~(IOAT_FRAME_1M - 1);
 	u64 gpa = ZPCI_GUEST_MEM + 2 * IOAT_FRAME_1M;
-	u64 queues = zpci_vm_stats(m).pinned;
+	u64 queues = zpci_shadow_stats().pinned;
 	enum zpci_guest_level top = variant->designation;
 
 	zpci_guest_map_1m(&m->guest, iova, gpa, 0);
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, iova, IOAT_FRAME_1M).cc);
-	EXPECT_EQ(queues + 256, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(queues + 256, zpci_shadow_stats().pinned);
 	ASSERT_WORKS(arrives(m, iova + 0x7f000, gpa + 0x7f000));
 
 	/*
@@ -238,7 +244,7 @@ TEST_F(zpci_aperture, upper_levels)
 	 */
 	zpci_guest_edit(&m->guest, top, iova, 0, IOAT_PROTECTED);
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, iova, IOAT_FRAME_1M).cc);
-	EXPECT_EQ(queues + 256, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(queues + 256, zpci_shadow_stats().pinned);
 	EXPECT_EQ(NVME_FUNCTION_ERROR, nvme_identify_ctrl(&m->nvme, iova, 0)) {
 		TH_LOG("protection of level %d is lost", top);
 	}
@@ -249,7 +255,7 @@ TEST_F(zpci_aperture, upper_levels)
 	ASSERT_WORKS(arrives(m, iova, gpa));
 	zpci_guest_edit(&m->guest, top, iova, 0, IOAT_INVALID);
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, iova, IOAT_FRAME_1M).cc);
-	EXPECT_EQ(queues, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(queues, zpci_shadow_stats().pinned);
 	EXPECT_EQ(NVME_FUNCTION_ERROR, nvme_identify_ctrl(&m->nvme, iova, 0)) {
 		TH_LOG("invalid entry of level %d is not seen", top);
 	}
@@ -290,7 +296,7 @@ TEST_F(zpci_aperture, malformed)
 				       level, old, cases[i].set,
 				       cases[i].clear);
 			}
-			EXPECT_EQ(++format, zpci_vm_stats(m).user_format);
+			EXPECT_EQ(++format, zpci_shadow_stats().refused_format);
 			zpci_guest_edit(&m->guest, level, iova, ~0UL, old);
 		}
 		for (type = 0; type < 4; type++) {
@@ -303,7 +309,7 @@ TEST_F(zpci_aperture, malformed)
 						      PAGE_SIZE).exits) {
 				TH_LOG("level %d: type %lu", level, type);
 			}
-			EXPECT_EQ(++format, zpci_vm_stats(m).user_format);
+			EXPECT_EQ(++format, zpci_shadow_stats().refused_format);
 			zpci_guest_edit(&m->guest, level, iova, ~0UL, old);
 		}
 	}
@@ -336,21 +342,28 @@ static void set_timer(u64 interval_us)
 TEST_F_TIMEOUT(zpci_aperture, signal_storm, ZPCI_TIMEOUT)
 {
 	struct sigaction action = { .sa_handler = count_signal };
-	u64 segments = zpci_scale(64), table, iova, i;
-	struct kvm_s390_zpci_ioat_stats before, after;
+	u64 segments = zpci_scale(64), pages, table, iova, i;
+	struct zpci_shadow_stats before, after;
 	struct zpci_vm *m = &self->m;
 	struct zpci_rpcit r;
+	u64 rpcits;
 
-	/* Many segments that share one full page table */
+	/*
+	 * Many segments that share one page table: no more frames than the
+	 * parent has
+	 */
+	pages = min_t(u64, 4096 / segments, IOAT_PT_ENTRIES);
+	ASSERT_NE(0, pages);
 	iova = far_iova(m, 0) & ~(IOAT_FRAME_1M - 1);
-	for (i = 0; i < IOAT_PT_ENTRIES; i++)
+	for (i = 0; i < pages; i++)
 		zpci_guest_map(&m->guest, iova + i * PAGE_SIZE,
 			       ZPCI_GUEST_PAGE(20), PAGE_SIZE, 0);
 	table = zpci_guest_edit(&m->guest, IOAT_SEGMENT, iova, 0, 0);
 	for (i = 1; i < segments; i++)
 		zpci_guest_edit(&m->guest, IOAT_SEGMENT,
 				iova + i * IOAT_FRAME_1M, ~0UL, table);
-	before = zpci_vm_stats(m);
+	before = zpci_shadow_stats();
+	rpcits = zpci_vm_stats(m).rpcits;
 
 	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
 	alarm(0);
@@ -358,20 +371,20 @@ TEST_F_TIMEOUT(zpci_aperture, signal_storm, ZPCI_TIMEOUT)
 	set_timer(1000);
 	r = refresh_all(m);
 	set_timer(0);
-	after = zpci_vm_stats(m);
-	TH_LOG("%d signals, given way to %llu", signals,
+	after = zpci_shadow_stats();
+	TH_LOG("%d signals, given way to %lu", signals,
 	       after.interrupted - before.interrupted);
 	EXPECT_EQ(0, r.cc);
 	EXPECT_EQ(0, r.exits);
-	EXPECT_EQ(before.mapped + segments * IOAT_PT_ENTRIES, after.mapped) {
+	EXPECT_EQ(before.mapped + segments * pages, after.mapped) {
 		TH_LOG("what was done before a signal was lost");
 	}
 	EXPECT_EQ(before.unmapped, after.unmapped);
 	EXPECT_LT(before.interrupted, after.interrupted) {
 		TH_LOG("the refresh did not give way to signals");
 	}
-	EXPECT_EQ(before.rpcits + 1, after.rpcits);
-	EXPECT_EQ(0, after.rpcits_user);
+	EXPECT_EQ(rpcits + 1, zpci_vm_stats(m).rpcits);
+	EXPECT_EQ(0, zpci_vm_stats(m).rpcits_user);
 	ASSERT_WORKS(arrives(m, iova + (segments - 1) * IOAT_FRAME_1M,
 			     ZPCI_GUEST_PAGE(20)));
 }

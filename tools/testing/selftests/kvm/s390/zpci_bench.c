@@ -21,8 +21,8 @@
  *					refresh everything if PAGES is 0
  *	zpci_bench smp			several vCPUs at a time
  *
- * ZPCI_MODE is how the function is opened, as in zpci_function.h; the default is
- * "group".
+ * ZPCI_MODE is "nested", the default: a parent that has pinned all memory, or
+ * "on_demand": one that pins what the guest's table names.
  *
  * The last is for a host with a thread for each CPU, and about time: a line is
  *
@@ -115,13 +115,13 @@ static void print_line(const char *name, u64 cost, u64 pages, u64 refreshes,
 static void print_bench(const char *name, struct bench *b, u64 pages)
 {
 	print_line(name, median(b->cost, b->nr), pages,
-		   median(b->refreshes, b->nr), zpci_vm_stats(&m).tables);
+		   median(b->refreshes, b->nr), zpci_shadow_stats().tables);
 }
 
 /* Execute one RPCIT. Add its cost to @b if that is not NULL. */
 static void rpcit(struct bench *b, u64 iova, u64 size)
 {
-	u64 before = zpci_vm_stats(&m).refreshes;
+	u64 before = zpci_shadow_stats().refreshes;
 	struct zpci_rpcit r = zpci_guest_rpcit(&m.guest, iova, size);
 
 	TEST_ASSERT(!r.cc && !r.exits && !r.pgm,
@@ -130,7 +130,7 @@ static void rpcit(struct bench *b, u64 iova, u64 size)
 	if (!b)
 		return;
 	b->cost[b->nr] = nanoseconds(m.guest.mailbox->ticks);
-	b->refreshes[b->nr++] = zpci_vm_stats(&m).refreshes - before;
+	b->refreshes[b->nr++] = zpci_shadow_stats().refreshes - before;
 }
 
 static void bench_exit(void)
@@ -253,12 +253,11 @@ static void fill(u64 iova, u64 segments)
 
 static void bench_whole(const char *aperture, u64 iova, u64 mapped, u64 changed)
 {
-	int reps = mapped > 65536 ? FEW : REPETITIONS;
 	struct bench b = {};
 	char name[60];
 	u64 gpa;
 
-	while (b.nr < reps) {
+	while (b.nr < REPETITIONS) {
 		gpa = FIRST_GPA + (b.nr & 1 ? 0 : MANY * PAGE_SIZE);
 		if (changed)
 			set_entries(iova, gpa, changed, 1);
@@ -269,25 +268,25 @@ static void bench_whole(const char *aperture, u64 iova, u64 mapped, u64 changed)
 	print_bench(name, &b, mapped ?: 1);
 }
 
-static void bench_aperture(const char *name, unsigned int designation, u64 size,
-			   bool quick)
+static void bench_aperture(const char *name, unsigned int designation, u64 size)
 {
-	static const u64 mapped[] = { 0, 1, 16384, 262144 };
+	/* The most is what a parent has; see add_memory(). */
+	static const u64 mapped[] = { 0, 1, 16384 };
 	u64 iova;
-	int i;
+	int i, err;
 
 	zpci_guest_design_tables(&m.guest, designation);
 	m.pba = m.start_dma;
 	m.pal = size ? m.pba + size - 1 : m.end_dma;
 	if (designation == IOTA_DT_RTTO && m.pal >= 1UL << 42)
 		m.pal = (1UL << 42) - 1;
-	TEST_ASSERT(!zpci_vm_register(&m), "IOAT_REG: %s", strerror(errno));
+	err = zpci_vm_attach(&m);
+	TEST_ASSERT(!err, "no table: %s", strerror(err));
 	/* The last GiB of the aperture */
 	iova = (m.pal + 1 - GIB) & ~(GIB - 1);
 	if (iova < m.pba)
 		iova = m.pba;
-	/* A GiB is more than a parent has; see add_memory(). */
-	for (i = 0; i < ARRAY_SIZE(mapped) - (quick || m.ioas); i++) {
+	for (i = 0; i < ARRAY_SIZE(mapped); i++) {
 		if (mapped[i] == 1)
 			set_entries(iova, FIRST_GPA, 1, 1);
 		else if (mapped[i])
@@ -299,7 +298,6 @@ static void bench_aperture(const char *name, unsigned int designation, u64 size,
 		if (mapped[i] > 1)
 			bench_whole(name, iova, mapped[i], 64);
 	}
-	TEST_ASSERT(!zpci_vm_deregister(&m), "IOAT_DEREG: %s", strerror(errno));
 }
 
 /*
@@ -309,7 +307,7 @@ static void bench_aperture(const char *name, unsigned int designation, u64 size,
 static void bench_stream(const char *name, bool lazy, u64 in_flight)
 {
 	u64 n, total = 0, iova, base = m.pba & ~(IOAT_FRAME_1M - 1);
-	u64 refreshes = zpci_vm_stats(&m).refreshes;
+	u64 refreshes = zpci_shadow_stats().refreshes;
 
 	base += IOAT_FRAME_1M;
 	for (n = 0; n < 4 * MANY; n++) {
@@ -331,9 +329,9 @@ static void bench_stream(const char *name, bool lazy, u64 in_flight)
 			continue;
 		total += m.guest.mailbox->ticks;
 	}
-	refreshes = zpci_vm_stats(&m).refreshes - refreshes;
+	refreshes = zpci_shadow_stats().refreshes - refreshes;
 	print_line(name, nanoseconds(total) / (4 * MANY), 1,
-		   refreshes / (4 * MANY), zpci_vm_stats(&m).tables);
+		   refreshes / (4 * MANY), zpci_shadow_stats().tables);
 	zpci_guest_unmap(&m.guest, base, 4 * IOAT_FRAME_1M);
 	rpcit(NULL, m.pba, m.pal - m.pba + 1);
 }
@@ -365,20 +363,17 @@ static const struct smp_work smp_works[] = {
 /* Open a second function for the same guest, with another handle. */
 static void second_function(struct zpci_vm *second, const char *bdf)
 {
-	struct kvm_s390_zpci_ioat ioat = {
-		.fh = ZPCI_GUEST_FH + 1,
-		.pba = m.pba,
-		.pal = m.pal,
-		.iota = zpci_guest_iota(&m.guest),
-	};
+	struct kvm_s390_zpci_ioat ioat = { .fh = ZPCI_GUEST_FH + 1 };
+	int err;
 
 	setenv("VFIO_SELFTESTS_BDF", bdf, 1);
 	*second = (struct zpci_vm){ .guest = m.guest, .kvm_vfio = m.kvm_vfio };
 	second->zpci = kvm_create_device(m.guest.vm, KVM_DEV_TYPE_S390_ZPCI);
-	second->device = zpci_function_open(ZPCI_GROUP, m.kvm_vfio);
-	TEST_ASSERT(!zpci_vm_bind(second), "BIND: %s", strerror(errno));
+	zpci_vm_open_function(second, m.mode);
+	err = zpci_vm_bind(second) ? : zpci_vm_attach(second);
+	TEST_ASSERT(!err, "%s: %s", bdf, strerror(err));
 	kvm_device_attr_set(second->zpci, KVM_DEV_S390_ZPCI_IOAT,
-			    KVM_DEV_S390_ZPCI_IOAT_REG, &ioat);
+			    KVM_DEV_S390_ZPCI_IOAT_ON, &ioat);
 }
 
 static double seconds(void)
@@ -485,12 +480,11 @@ static void all(u64 iova, bool quick)
 	bench_pages(iova, MANY, 2);
 	bench_stream("stream-strict", false, 32);
 	bench_stream("stream-lazy", true, 32);
-	TEST_ASSERT(!zpci_vm_deregister(&m), "IOAT_DEREG: %s", strerror(errno));
 
-	bench_aperture("1G", IOTA_DT_RTTO, GIB, quick);
+	bench_aperture("1G", IOTA_DT_RTTO, GIB);
 	if (!quick)
-		bench_aperture("4T", IOTA_DT_RTTO, 0, quick);
-	bench_aperture("largest", IOTA_DT_RFTO, 0, quick);
+		bench_aperture("4T", IOTA_DT_RTTO, 0);
+	bench_aperture("largest", IOTA_DT_RFTO, 0);
 }
 
 /*
@@ -521,7 +515,7 @@ int main(int argc, char **argv)
 	zpci_vm_require();
 	ksft_set_plan(1);
 
-	zpci_vm_setup(&m, getenv("ZPCI_MODE") ?: ZPCI_GROUP);
+	zpci_vm_setup(&m, getenv("ZPCI_MODE") ?: ZPCI_NESTED);
 	add_memory();
 	iova = (m.pba | (IOAT_FRAME_1M - 1)) + 1;
 	if (argc == 5 && !strcmp(argv[1], "loop"))

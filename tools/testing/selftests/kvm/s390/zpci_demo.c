@@ -20,7 +20,7 @@
 #include "zpci_function.h"
 #include "zpci_vm.h"
 
-#define CLAIMS		20
+#define CLAIMS		21
 
 /* The data at OUT_GPA is written to the disk, then read back to IN_GPA. */
 #define SIZE		IOAT_FRAME_1M
@@ -81,16 +81,16 @@ static void set_up(const char *mode)
 	struct utsname host;
 
 	uname(&host);
-	tell("step", "Linux %s: VM created, function %s opened for it by %s",
-	     host.release, zpci_function_find(), zpci_mode_is_nested(mode) ?
-	     "VFIO character device and nested HWPT" : zpci_mode_is_cdev(mode) ?
-	     "VFIO character device and iommufd" : "VFIO group and container");
+	tell("step", "Linux %s: VM created, function %s opened for it, guest's memory %s",
+	     host.release, zpci_function_find(), zpci_mode_is_on_demand(mode) ?
+	     "to be pinned on demand" : "pinned");
 	zpci_vm_create(&m, mode);
-	tell("step", "KVM device bound to the function");
+	tell("step", "KVM device bound to the function, told to answer RPCITs");
 	no_error(zpci_vm_bind(&m), "KVM device is bound to the function");
-	tell("step", "guest's table registered: I/O addresses 0x%lx-0x%lx",
+	no_error(zpci_vm_ioat_on(&m), "KVM answers RPCITs of the function");
+	tell("step", "guest's table attached: I/O addresses 0x%lx-0x%lx",
 	     m.pba, m.pal);
-	no_error(zpci_vm_register(&m), "guest's table is registered");
+	no_error(zpci_vm_attach(&m), "function has the guest's table");
 	iova = (m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 }
 
@@ -196,11 +196,11 @@ static void withdraw(void)
 	tell("step", "guest invalidates the entry of page 0x%lx, executes RPCIT",
 	     DATA_GPA);
 	zpci_guest_fill(&m.guest, DATA_GPA, PAGE_SIZE, 7);
-	before = zpci_vm_stats(&m).pinned;
+	before = zpci_shadow_stats().pinned;
 	works(zpci_vm_unmap(&m, iova, PAGE_SIZE), "RPCIT withdraws the page");
-	after = zpci_vm_stats(&m).pinned;
-	works(after == before - 1 ? NULL : "pinned did not drop",
-	      "page is no longer pinned");
+	after = zpci_shadow_stats().pinned;
+	works(after == before - 1 ? NULL : "the counter did not drop",
+	      "page is no longer accessible");
 
 	tell("step", "controller is told to write to that page");
 	zpci_vm_snapshot(&m);
@@ -210,22 +210,23 @@ static void withdraw(void)
 	      "page and all the rest are untouched");
 	works(ret == NVME_FUNCTION_ERROR ? NULL : nvme_result(ret),
 	      "DMA is refused");
-	tell("data", "withdrawn page 0x%lx: untouched, %s; %lu pages pinned before, %lu after",
+	tell("data", "withdrawn page 0x%lx: untouched, %s; %lu pages accessible before, %lu after",
 	     DATA_GPA, nvme_result(ret), before, after);
 }
 
 static void show_counters(void)
 {
 	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(&m);
+	struct zpci_shadow_stats shadow = zpci_shadow_stats();
 
 	counter("RPCITs executed by the guest", m.guest.rpcits);
 	counter("RPCITs completed by the kernel", s.rpcits);
 	counter("RPCITs passed on to user space", s.rpcits_user);
 	counter("exits to user space for RPCIT seen there", m.guest.exits);
-	counter("pages made accessible", s.mapped);
-	counter("pages withdrawn", s.unmapped);
-	counter("most pages pinned at once", s.pinned_peak);
-	counter("refreshes of the host's translations", s.refreshes);
+	counter("pages made accessible", shadow.mapped);
+	counter("pages withdrawn", shadow.unmapped);
+	counter("most pages accessible at once", shadow.pinned_peak);
+	counter("refreshes of the host's translations", shadow.refreshes);
 	claim(s.rpcits == m.guest.rpcits && !s.rpcits_user && !m.guest.exits,
 	      "every RPCIT stayed in the kernel");
 }
@@ -234,34 +235,29 @@ static void give_back(const struct zpci_pins *before)
 {
 	struct zpci_pins now;
 
-	tell("step", "guest's table deregistered, function and VM closed");
-	no_error(zpci_vm_deregister(&m), "table is deregistered");
-	counter("pages pinned for the function in the end",
-		zpci_vm_stats(&m).pinned);
-	claim(!zpci_vm_stats(&m).pinned, "nothing is pinned for the function");
+	tell("step", "guest's table detached, function and VM closed");
+	no_error(zpci_vm_ioat_off(&m), "KVM leaves RPCITs to user space");
+	no_error(zpci_vm_detach(&m), "table is detached");
 	zpci_vm_destroy(&m);
 	now = zpci_pins_now();
 	counter("pages pinned in the whole system since the start",
 		now.system - before->system);
 	claim(now.system == before->system &&
-	      now.locked_kb == before->locked_kb &&
 	      now.pinned_kb == before->pinned_kb,
 	      "all pages of the guest are given back");
 }
 
 int main(int argc, char **argv)
 {
-	const char *mode = ZPCI_NESTED;
+	const char *mode = argc > 1 ? argv[1] : ZPCI_ON_DEMAND;
 	struct zpci_pins before;
 
-	if (argc > 1 && !strcmp(argv[1], "group"))
-		mode = ZPCI_GROUP;
-	if (argc > 1 && !strcmp(argv[1], "cdev"))
-		mode = ZPCI_CDEV;
 	ksft_print_header();
 	zpci_vm_require();
 	ksft_set_plan(CLAIMS);
 	setlinebuf(stdout);
+	TEST_ASSERT(zpci_mode_is_nested(mode), "zpci_demo [%s | %s]",
+		    ZPCI_NESTED, ZPCI_ON_DEMAND);
 	before = zpci_pins_now();
 	set_up(mode);
 	identify();

@@ -2,14 +2,13 @@
 /*
  * Test of the KVM device that binds a zPCI function to a VM
  *
- * Checks its attributes and their errors, the capability of VFIO, and who may
- * map into the address space of a function with a registered table.
+ * Checks its attributes and their errors, and when KVM answers RPCITs.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <linux/vfio_zdev.h>
+#include <sys/time.h>
 
 #include "kselftest_harness.h"
 #include "kvm_util.h"
@@ -29,8 +28,8 @@ FIXTURE_VARIANT_ADD(zpci_device, group) {
 	.mode = ZPCI_GROUP,
 };
 
-FIXTURE_VARIANT_ADD(zpci_device, cdev) {
-	.mode = ZPCI_CDEV,
+FIXTURE_VARIANT_ADD(zpci_device, nested) {
+	.mode = ZPCI_NESTED,
 };
 
 FIXTURE_SETUP(zpci_device)
@@ -67,25 +66,6 @@ TEST_F(zpci_device, capability)
 					      KVM_DEV_TYPE_S390_ZPCI));
 }
 
-/* vfio-pci reports which tables the host kernel accepts. */
-TEST_F(zpci_device, info_capability)
-{
-	struct vfio_device_info_cap_zpci_ioat *cap;
-
-	cap = (void *)vfio_pci_device_cap(self->m.device,
-				    VFIO_DEVICE_INFO_CAP_ZPCI_IOAT);
-	ASSERT_NE(NULL, cap);
-	EXPECT_EQ(1, cap->header.version);
-	EXPECT_EQ(0, cap->flags);
-	EXPECT_EQ(0xf, cap->designations) {
-		TH_LOG("segment table, region-third, -second, and -first are bits 0 to 3");
-	}
-	EXPECT_EQ(1UL << 12 | 1UL << 20, cap->frame_sizes);
-	EXPECT_EQ(self->m.start_dma, cap->start_dma);
-	EXPECT_LE(self->m.end_dma, cap->end_dma);
-	free(cap);
-}
-
 TEST_F(zpci_device, has_attr)
 {
 	static const struct {
@@ -94,8 +74,8 @@ TEST_F(zpci_device, has_attr)
 		int err;
 	} cases[] = {
 		{ KVM_DEV_S390_ZPCI_BIND, KVM_DEV_S390_ZPCI_BIND_VFIO, 0 },
-		{ KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_REG, 0 },
-		{ KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_DEREG, 0 },
+		{ KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_ON, 0 },
+		{ KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_OFF, 0 },
 		{ KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_STATS, 0 },
 		{ KVM_DEV_S390_ZPCI_BIND, 0, ENXIO },
 		{ KVM_DEV_S390_ZPCI_BIND, 1000, ENXIO },
@@ -103,8 +83,8 @@ TEST_F(zpci_device, has_attr)
 		{ KVM_DEV_S390_ZPCI_IOAT, 1000, ENXIO },
 		{ KVM_DEV_S390_ZPCI_IOAT,
 		  KVM_DEV_S390_ZPCI_IOAT_STATS | 1UL << 32, ENXIO },
-		{ 0, KVM_DEV_S390_ZPCI_IOAT_REG, ENXIO },
-		{ 1000, KVM_DEV_S390_ZPCI_IOAT_REG, ENXIO },
+		{ 0, KVM_DEV_S390_ZPCI_IOAT_ON, ENXIO },
+		{ 1000, KVM_DEV_S390_ZPCI_IOAT_ON, ENXIO },
 	};
 	struct zpci_vm *m = &self->m;
 	char buffer[256] = {};
@@ -141,9 +121,9 @@ TEST_F(zpci_device, direction)
 	EXPECT_EQ(ENXIO, get(m, KVM_DEV_S390_ZPCI_BIND,
 			     KVM_DEV_S390_ZPCI_BIND_VFIO, &bind));
 	EXPECT_EQ(ENXIO, get(m, KVM_DEV_S390_ZPCI_IOAT,
-			     KVM_DEV_S390_ZPCI_IOAT_REG, &ioat));
+			     KVM_DEV_S390_ZPCI_IOAT_ON, &ioat));
 	EXPECT_EQ(ENXIO, get(m, KVM_DEV_S390_ZPCI_IOAT,
-			     KVM_DEV_S390_ZPCI_IOAT_DEREG, NULL));
+			     KVM_DEV_S390_ZPCI_IOAT_OFF, NULL));
 	EXPECT_EQ(ENXIO, set(m, KVM_DEV_S390_ZPCI_IOAT,
 			     KVM_DEV_S390_ZPCI_IOAT_STATS, &stats));
 }
@@ -157,7 +137,7 @@ TEST_F(zpci_device, bad_pointer)
 			      KVM_DEV_S390_ZPCI_BIND_VFIO, bad));
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	EXPECT_EQ(EFAULT, set(m, KVM_DEV_S390_ZPCI_IOAT,
-			      KVM_DEV_S390_ZPCI_IOAT_REG, bad));
+			      KVM_DEV_S390_ZPCI_IOAT_ON, bad));
 	EXPECT_EQ(EFAULT, get(m, KVM_DEV_S390_ZPCI_IOAT,
 			      KVM_DEV_S390_ZPCI_IOAT_STATS, bad));
 }
@@ -166,13 +146,8 @@ TEST_F(zpci_device, bad_pointer)
 TEST_F(zpci_device, reserved_fields)
 {
 	struct kvm_s390_zpci_bind bind = { .vfio_fd = self->m.device->fd };
+	struct kvm_s390_zpci_ioat ioat = { .fh = ZPCI_GUEST_FH };
 	struct zpci_vm *m = &self->m;
-	struct kvm_s390_zpci_ioat ioat = {
-		.fh = ZPCI_GUEST_FH,
-		.pba = m->pba,
-		.pal = m->pal,
-		.iota = zpci_guest_iota(&m->guest),
-	};
 	struct kvm_device_attr attr = {
 		.flags = 1,
 		.group = KVM_DEV_S390_ZPCI_BIND,
@@ -198,19 +173,19 @@ TEST_F(zpci_device, reserved_fields)
 
 	ioat.flags = 1;
 	EXPECT_EQ(EINVAL, set(m, KVM_DEV_S390_ZPCI_IOAT,
-			      KVM_DEV_S390_ZPCI_IOAT_REG, &ioat));
+			      KVM_DEV_S390_ZPCI_IOAT_ON, &ioat));
 	ioat.flags = 0;
 	for (i = 0; i < ARRAY_SIZE(ioat.reserved); i++) {
 		ioat.reserved[i] = 1;
 		EXPECT_EQ(EINVAL, set(m, KVM_DEV_S390_ZPCI_IOAT,
-				      KVM_DEV_S390_ZPCI_IOAT_REG, &ioat));
+				      KVM_DEV_S390_ZPCI_IOAT_ON, &ioat));
 		ioat.reserved[i] = 0;
 	}
 	EXPECT_EQ(EINVAL, set(m, KVM_DEV_S390_ZPCI_IOAT,
-			      KVM_DEV_S390_ZPCI_IOAT_DEREG, &ioat)) {
-		TH_LOG("deregistration has no payload");
+			      KVM_DEV_S390_ZPCI_IOAT_OFF, &ioat)) {
+		TH_LOG("there is no payload to switch it off");
 	}
-	EXPECT_EQ(0, set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_REG,
+	EXPECT_EQ(0, set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_ON,
 			 &ioat));
 }
 
@@ -274,8 +249,8 @@ TEST_F(zpci_device, not_bound)
 	struct kvm_s390_zpci_ioat_stats stats;
 	struct zpci_vm *m = &self->m;
 
-	EXPECT_EQ(ENODEV, zpci_vm_register(m));
-	EXPECT_EQ(ENOENT, zpci_vm_deregister(m));
+	EXPECT_EQ(ENODEV, zpci_vm_ioat_on(m));
+	EXPECT_EQ(ENOENT, zpci_vm_ioat_off(m));
 	EXPECT_EQ(ENODEV, zpci_vm_get_stats(m, &stats));
 }
 
@@ -293,149 +268,124 @@ TEST_F(zpci_device, fresh_stats)
 	EXPECT_EQ(0, memcmp(&stats, &zero, sizeof(zero)));
 }
 
-TEST_F(zpci_device, register_twice)
+TEST_F(zpci_device, switch_twice)
 {
 	struct zpci_vm *m = &self->m;
 
 	ASSERT_EQ(0, zpci_vm_bind(m));
-	EXPECT_EQ(ENOENT, zpci_vm_deregister(m));
-	EXPECT_EQ(0, zpci_vm_register(m));
-	EXPECT_EQ(EEXIST, zpci_vm_register(m));
-	EXPECT_EQ(0, zpci_vm_deregister(m));
-	EXPECT_EQ(ENOENT, zpci_vm_deregister(m));
-	EXPECT_EQ(0, zpci_vm_register(m));
+	EXPECT_EQ(ENOENT, zpci_vm_ioat_off(m));
+	EXPECT_EQ(0, zpci_vm_ioat_on(m));
+	EXPECT_EQ(EEXIST, zpci_vm_ioat_on(m));
+	EXPECT_EQ(0, zpci_vm_ioat_off(m));
+	EXPECT_EQ(ENOENT, zpci_vm_ioat_off(m));
+	EXPECT_EQ(0, zpci_vm_ioat_on(m));
 }
 
-TEST_F(zpci_device, aperture)
+/* Check who answers an RPCIT of @fh. */
+static const char *is_answered(struct zpci_vm *m, u32 fh, bool by_kernel)
 {
-	struct vfio_device_info_cap_zpci_ioat *cap;
-	struct zpci_vm *m = &self->m;
-	u64 start, end;
+	struct zpci_rpcit r = zpci_guest_rpcit_fh(&m->guest, fh, m->pba,
+						  PAGE_SIZE, 0);
 
-	cap = (void *)vfio_pci_device_cap(m->device, VFIO_DEVICE_INFO_CAP_ZPCI_IOAT);
-	ASSERT_NE(NULL, cap);
-	start = cap->start_dma;
-	/* The guest's region-third table reaches no farther */
-	end = min_t(u64, cap->end_dma, (1UL << 42) - 1);
-	free(cap);
-
-	ASSERT_EQ(0, zpci_vm_bind(m));
-	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, m->pba + 1, m->pal));
-	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, m->pba, m->pal - 1));
-	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, m->pba, m->pba));
-	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, m->pba, m->pba - 1));
-	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, m->pal + 1, m->pba - 1));
-	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, start - PAGE_SIZE, end));
-	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, start, end + PAGE_SIZE));
-	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, start, ~0UL));
-	EXPECT_EQ(EINVAL, zpci_vm_register_range(m, 0, PAGE_SIZE - 1));
-	/* The largest and the smallest aperture */
-	EXPECT_EQ(0, zpci_vm_register_range(m, start, end));
-	EXPECT_EQ(0, zpci_vm_deregister(m));
-	EXPECT_EQ(0, zpci_vm_register_range(m, end + 1 - PAGE_SIZE, end));
+	if (r.pgm || r.exits == by_kernel)
+		return by_kernel ? "user space is asked" :
+				   "the kernel answers";
+	return !by_kernel || !r.cc ? NULL : "the kernel refuses";
 }
 
-TEST_F(zpci_device, anchor)
+/*
+ * KVM answers while the switch is on and a table is attached, whatever came
+ * first, and by the table that is attached at that time.
+ */
+TEST_F(zpci_device, on_and_off)
 {
-	static const struct {
-		u64 clear;
-		u64 set;
-		int err;
-	} cases[] = {
-		{ 0x800, 0, EOPNOTSUPP },	/* translation not enabled */
-		{ 0x1c, 0x00, EINVAL },		/* segment table: see below */
-		{ 0x1c, 0x04, 0 },		/* region-third table */
-		{ 0x1c, 0x08, 0 },		/* region-second table */
-		{ 0x1c, 0x0c, 0 },		/* region-first table */
-		{ 0x1c, 0x10, EOPNOTSUPP },	/* no table, one area */
-		{ 0x1c, 0x14, EOPNOTSUPP },
-		{ 0x1c, 0x18, EOPNOTSUPP },
-		{ 0x1c, 0x1c, EOPNOTSUPP },	/* page table */
-	};
 	struct zpci_vm *m = &self->m;
-	struct kvm_s390_zpci_ioat ioat = {
-		.fh = ZPCI_GUEST_FH,
-		.pba = m->pba,
-		.pal = m->pal,
-	};
-	int i, err;
+	struct kvm_s390_zpci_ioat other = { .fh = ZPCI_GUEST_FH + 1 };
 
 	ASSERT_EQ(0, zpci_vm_bind(m));
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		ioat.iota = zpci_guest_iota(&m->guest);
-		ioat.iota &= ~cases[i].clear;
-		ioat.iota |= cases[i].set;
-		err = cases[i].err;
-		/* A segment table reaches 2 GiB. */
-		if (err == EINVAL && ioat.pal < 1UL << 31)
-			err = 0;
-		EXPECT_EQ(err, set(m, KVM_DEV_S390_ZPCI_IOAT,
-				   KVM_DEV_S390_ZPCI_IOAT_REG, &ioat)) {
-			TH_LOG("IOTA 0x%llx", ioat.iota);
-		}
-		if (err)
-			continue;
-		EXPECT_EQ(0, zpci_vm_deregister(m));
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, false));
+	ASSERT_EQ(0, zpci_vm_ioat_on(m));
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, false));
+	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
+
+	/* In a container there can't be a table. */
+	if (!zpci_mode_is_nested(variant->mode))
+		return;
+	ASSERT_EQ(0, zpci_vm_attach(m));
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, true));
+	EXPECT_EQ(1, zpci_vm_stats(m).rpcits);
+	ASSERT_EQ(0, zpci_vm_ioat_off(m));
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, false));
+
+	/* Another handle, the same table */
+	ASSERT_EQ(0, set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_ON,
+			 &other));
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, false));
+	ASSERT_WORKS(is_answered(m, other.fh, true));
+	ASSERT_EQ(0, zpci_vm_ioat_off(m));
+
+	/* The same handle, other tables: only the aperture tells them apart. */
+	ASSERT_EQ(0, zpci_vm_ioat_on(m));
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, true));
+	ASSERT_EQ(0, zpci_vm_attach_table(m, zpci_guest_iota(&m->guest),
+					  m->pba + 2 * PAGE_SIZE, m->pal));
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, false));
+	ASSERT_EQ(0, zpci_vm_attach(m));
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, true));
+	ASSERT_EQ(0, zpci_vm_detach(m));
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, false));
+	EXPECT_EQ(4, zpci_vm_stats(m).rpcits);
+	/* Those of a handle that is not on are not counted. */
+	EXPECT_EQ(3, zpci_vm_stats(m).rpcits_user);
+}
+
+static void nothing(int signal)
+{
+}
+
+/* A guest whose VMM gets signals must not lose its table. */
+TEST_F(zpci_device, signals)
+{
+	struct itimerval often = { { 0, 500 }, { 0, 500 } }, never = {};
+	struct sigaction action = { .sa_handler = nothing };
+	struct zpci_vm *m = &self->m;
+	int i, err = 0;
+
+	ASSERT_EQ(0, zpci_vm_bind(m));
+	ASSERT_EQ(0, sigaction(SIGPROF, &action, NULL));
+	ASSERT_EQ(0, setitimer(ITIMER_PROF, &often, NULL));
+	for (i = 0; i < 100 && !err; i++) {
+		err = zpci_vm_ioat_on(m);
+		if (!err && zpci_mode_is_nested(variant->mode))
+			err = zpci_vm_attach(m);
+		if (!err)
+			err = zpci_vm_ioat_off(m);
+	}
+	ASSERT_EQ(0, setitimer(ITIMER_PROF, &never, NULL));
+	EXPECT_EQ(0, err) {
+		TH_LOG("round %d: %s", i, strerror(err));
 	}
 }
 
 /*
- * A table outside guest memory fails at the first RPCIT, not at registration.
+ * The end of the binding switches it off. The table stays: the function goes on.
  */
-TEST_F(zpci_device, anchor_nowhere)
+TEST_F(zpci_device, end_of_binding)
 {
 	struct zpci_vm *m = &self->m;
-	struct kvm_s390_zpci_ioat ioat = {
-		.fh = ZPCI_GUEST_FH,
-		.pba = m->pba,
-		.pal = m->pal,
-		.iota = zpci_guest_iota(&m->guest) - ZPCI_GUEST_TABLES +
-			ZPCI_GUEST_NOWHERE,
-	};
 
+	/* In a container there can't be a table. */
+	if (!zpci_mode_is_nested(variant->mode))
+		return;
+	ASSERT_EQ(0, zpci_vm_start(m));
+	zpci_vm_close_zpci(m);
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, false));
+	EXPECT_TRUE(zpci_shadow_stats().attached);
+	m->zpci = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
 	ASSERT_EQ(0, zpci_vm_bind(m));
-	ASSERT_EQ(0, set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_REG,
-			 &ioat));
-	EXPECT_EQ(1, zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE).exits);
-	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
-}
-
-/* VFIO can't map while a guest's table is registered. */
-TEST_F(zpci_device, one_writer)
-{
-	void *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct zpci_vm *m = &self->m;
-	struct dma_region region = {
-		.vaddr = page,
-		.iova = m->pba,
-		.size = PAGE_SIZE,
-	};
-	struct dma_region last = {
-		.vaddr = page,
-		.iova = m->end_dma + 1 - PAGE_SIZE,
-		.size = PAGE_SIZE,
-	};
-
-	ASSERT_NE(MAP_FAILED, page);
-	ASSERT_EQ(0, zpci_vm_bind(m));
-	ASSERT_EQ(0, zpci_vm_register(m));
-	EXPECT_EQ(-EBUSY, __iommu_map(m->device->iommu, &region)) {
-		TH_LOG("VFIO could map into the guest's address space");
-	}
-	/* This holds for the whole address space, not only for the aperture. */
-	EXPECT_EQ(-EBUSY, __iommu_map(m->device->iommu, &last));
-	ASSERT_EQ(0, zpci_vm_deregister(m));
-	ASSERT_EQ(0, __iommu_map(m->device->iommu, &region)) {
-		TH_LOG("VFIO can't map after deregistration");
-	}
-	EXPECT_EQ(EBUSY, zpci_vm_register(m)) {
-		TH_LOG("registered although there are mappings");
-	}
-	EXPECT_EQ(0, __iommu_unmap(m->device->iommu, &region, NULL));
-	EXPECT_EQ(0, zpci_vm_register(m)) {
-		TH_LOG("can't be registered after the last mapping is gone");
-	}
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, false));
+	ASSERT_EQ(0, zpci_vm_ioat_on(m));
+	ASSERT_WORKS(is_answered(m, ZPCI_GUEST_FH, true));
 }
 
 int main(int argc, char **argv)

@@ -28,14 +28,6 @@ FIXTURE_VARIANT(zpci_dma) {
 	const char *mode;
 };
 
-FIXTURE_VARIANT_ADD(zpci_dma, group) {
-	.mode = ZPCI_GROUP,
-};
-
-FIXTURE_VARIANT_ADD(zpci_dma, cdev) {
-	.mode = ZPCI_CDEV,
-};
-
 FIXTURE_VARIANT_ADD(zpci_dma, nested) {
 	.mode = ZPCI_NESTED,
 };
@@ -67,6 +59,7 @@ FIXTURE_TEARDOWN(zpci_dma)
 {
 	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(&self->m);
 
+	EXPECT_EQ(0, zpci_shadow_stats().refresh_errors);
 	EXPECT_EQ(0, self->m.guest.exits) {
 		TH_LOG("RPCIT left the kernel: intercept missing?");
 	}
@@ -74,7 +67,6 @@ FIXTURE_TEARDOWN(zpci_dma)
 		TH_LOG("kernel does not count the RPCITs that it completes");
 	}
 	EXPECT_EQ(0, s.rpcits_user);
-	EXPECT_EQ(0, s.refresh_errors);
 	zpci_vm_destroy(&self->m);
 }
 
@@ -83,9 +75,9 @@ static void *hva(struct zpci_vm *m, u64 gpa)
 	return zpci_guest_hva(&m->guest, gpa);
 }
 
-static u64 pinned(struct zpci_vm *m)
+static u64 pinned(void)
 {
-	return zpci_vm_stats(m).pinned;
+	return zpci_shadow_stats().pinned;
 }
 
 /*
@@ -151,7 +143,7 @@ static const char *recovers(struct zpci_vm *m, u64 iova, u64 gpa)
 	const char *wrong;
 
 	if (zpci_vm_recover(m))
-		return "the function can't be reset and registered again";
+		return "the function can't be reset and have its table again";
 	wrong = zpci_vm_start_nvme(m);
 	if (!wrong)
 		wrong = zpci_vm_map(m, iova, gpa, PAGE_SIZE, 0);
@@ -163,12 +155,12 @@ static const char *recovers(struct zpci_vm *m, u64 iova, u64 gpa)
 TEST_F(zpci_dma, identify)
 {
 	struct zpci_vm *m = &self->m;
-	u64 before = pinned(m);
+	u64 before = pinned();
 	char serial[21];
 
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, ZPCI_GUEST_PAGE(20), PAGE_SIZE,
 				 0));
-	EXPECT_EQ(before + 1, pinned(m)) {
+	EXPECT_EQ(before + 1, pinned()) {
 		TH_LOG("one page was mapped");
 	}
 	ASSERT_WORKS(arrives(m, self->iova, ZPCI_GUEST_PAGE(20)));
@@ -289,7 +281,7 @@ TEST_F(zpci_dma, frame_1m)
 	const u64 offsets[] = { 0, 0x7f000, 0xff000 };
 	u64 frame = ZPCI_GUEST_MEM + 2 * IOAT_FRAME_1M;
 	struct zpci_vm *m = &self->m;
-	u64 before = pinned(m);
+	u64 before = pinned();
 	struct zpci_rpcit r;
 	int i;
 
@@ -299,7 +291,7 @@ TEST_F(zpci_dma, frame_1m)
 		TH_LOG("RPCIT left the kernel: intercept missing?");
 	}
 	ASSERT_EQ(0, r.cc);
-	EXPECT_EQ(before + 256, pinned(m));
+	EXPECT_EQ(before + 256, pinned());
 	for (i = 0; i < ARRAY_SIZE(offsets); i++)
 		ASSERT_WORKS(arrives(m, self->iova + offsets[i],
 				     frame + offsets[i]));
@@ -308,7 +300,7 @@ TEST_F(zpci_dma, frame_1m)
 	zpci_guest_edit(&m->guest, IOAT_SEGMENT, self->iova, 0, IOAT_INVALID);
 	r = zpci_guest_rpcit(&m->guest, self->iova, IOAT_FRAME_1M);
 	ASSERT_EQ(0, r.cc);
-	EXPECT_EQ(before, pinned(m)) {
+	EXPECT_EQ(before, pinned()) {
 		TH_LOG("pinned did not drop: frame of 1 MiB not released?");
 	}
 	ASSERT_WORKS(is_refused(m, self->iova, NO_REFRESH));
@@ -319,7 +311,7 @@ TEST_F(zpci_dma, frame_1m_to_pages)
 {
 	u64 frame = ZPCI_GUEST_MEM + 2 * IOAT_FRAME_1M;
 	struct zpci_vm *m = &self->m;
-	u64 table, before = pinned(m);
+	u64 table, before = pinned();
 	struct zpci_rpcit r;
 
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, ZPCI_GUEST_PAGE(20), PAGE_SIZE,
@@ -328,13 +320,13 @@ TEST_F(zpci_dma, frame_1m_to_pages)
 	zpci_guest_map_1m(&m->guest, self->iova, frame, 0);
 	r = zpci_guest_rpcit(&m->guest, self->iova, IOAT_FRAME_1M);
 	ASSERT_EQ(0, r.cc);
-	EXPECT_EQ(before + 256, pinned(m));
+	EXPECT_EQ(before + 256, pinned());
 	ASSERT_WORKS(arrives(m, self->iova, frame));
 
 	zpci_guest_edit(&m->guest, IOAT_SEGMENT, self->iova, ~0UL, table);
 	r = zpci_guest_rpcit(&m->guest, self->iova, IOAT_FRAME_1M);
 	ASSERT_EQ(0, r.cc);
-	EXPECT_EQ(before + 1, pinned(m));
+	EXPECT_EQ(before + 1, pinned());
 	ASSERT_WORKS(arrives(m, self->iova, ZPCI_GUEST_PAGE(20)));
 	ASSERT_WORKS(is_refused(m, self->iova + PAGE_SIZE, NO_REFRESH));
 }
@@ -349,9 +341,9 @@ TEST_F(zpci_dma, revoked_page)
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, gpa, PAGE_SIZE, 0));
 	ASSERT_WORKS(arrives(m, self->iova, gpa));
 	zpci_guest_fill(&m->guest, gpa, PAGE_SIZE, 5);
-	before = pinned(m);
+	before = pinned();
 	ASSERT_WORKS(zpci_vm_unmap(m, self->iova, PAGE_SIZE));
-	EXPECT_EQ(before - 1, pinned(m)) {
+	EXPECT_EQ(before - 1, pinned()) {
 		TH_LOG("pinned did not drop: page not released?");
 	}
 	ASSERT_WORKS(is_refused(m, self->iova, NO_REFRESH));
@@ -377,7 +369,7 @@ static const char *revoke_upper(struct zpci_vm *m, u64 iova,
 	r = zpci_guest_rpcit(&m->guest, start, len);
 	if (r.cc || r.exits)
 		return "RPCIT failed or left the kernel";
-	if (pinned(m) != want_pinned)
+	if (pinned() != want_pinned)
 		return "pinned did not drop: invalid upper level not seen?";
 	wrong = is_refused(m, iova, NO_REFRESH);
 	return wrong ? : recovers(m, iova, gpa);
@@ -385,7 +377,7 @@ static const char *revoke_upper(struct zpci_vm *m, u64 iova,
 
 TEST_F(zpci_dma, revoked_segment)
 {
-	u64 before = pinned(&self->m);
+	u64 before = pinned();
 
 	ASSERT_WORKS(revoke_upper(&self->m, self->iova, IOAT_SEGMENT,
 				  self->iova, IOAT_FRAME_1M, before));
@@ -405,13 +397,13 @@ TEST_F(zpci_dma, read_only_page)
 {
 	struct zpci_vm *m = &self->m;
 	u64 gpa = ZPCI_GUEST_PAGE(20), gpa_in = ZPCI_GUEST_PAGE(21);
-	u64 before = pinned(m);
+	u64 before = pinned();
 
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, gpa, PAGE_SIZE,
 				 IOAT_PROTECTED));
 	ASSERT_WORKS(zpci_vm_map(m, self->iova + PAGE_SIZE, gpa_in, PAGE_SIZE,
 				 0));
-	EXPECT_EQ(before + 2, pinned(m));
+	EXPECT_EQ(before + 2, pinned());
 	zpci_guest_fill(&m->guest, gpa, PAGE_SIZE, 6);
 	ASSERT_EQ(0, nvme_write(&m->nvme, 0, PAGE_SIZE, self->iova, 0)) {
 		TH_LOG("function can't read a read-only page");
@@ -459,12 +451,12 @@ TEST_F(zpci_dma, read_only_segment)
 {
 	struct zpci_vm *m = &self->m;
 	u64 gpa = ZPCI_GUEST_PAGE(20);
-	u64 before = pinned(m);
+	u64 before = pinned();
 
 	zpci_guest_map(&m->guest, self->iova, gpa, PAGE_SIZE, 0);
 	zpci_guest_edit(&m->guest, IOAT_SEGMENT, self->iova, 0, IOAT_PROTECTED);
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE).cc);
-	EXPECT_EQ(before + 1, pinned(m));
+	EXPECT_EQ(before + 1, pinned());
 	zpci_guest_fill(&m->guest, gpa, PAGE_SIZE, 6);
 	ASSERT_EQ(0, nvme_write(&m->nvme, 0, PAGE_SIZE, self->iova, 0)) {
 		TH_LOG("function can't read a page in a read-only segment");
@@ -481,12 +473,12 @@ TEST_F(zpci_dma, read_only_region)
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, gpa, PAGE_SIZE, 0));
 	ASSERT_WORKS(arrives(m, self->iova, gpa));
 	zpci_guest_fill(&m->guest, gpa, PAGE_SIZE, 6);
-	before = pinned(m);
+	before = pinned();
 	/* The submission queue can be read. The data can't be written. */
 	zpci_guest_edit(&m->guest, IOAT_REGION, self->iova, 0, IOAT_PROTECTED);
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, m->pba,
 				      m->pal + 1 - m->pba).cc);
-	EXPECT_EQ(before, pinned(m)) {
+	EXPECT_EQ(before, pinned()) {
 		TH_LOG("a protected region is still accessible for reading");
 	}
 	ASSERT_WORKS(is_refused(m, self->iova, NO_PROTECTION));
@@ -497,17 +489,17 @@ TEST_F(zpci_dma, protection_changes)
 {
 	struct zpci_vm *m = &self->m;
 	u64 gpa = ZPCI_GUEST_PAGE(20);
-	u64 before = pinned(m);
+	u64 before = pinned();
 
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, gpa, PAGE_SIZE,
 				 IOAT_PROTECTED));
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, gpa, PAGE_SIZE, 0));
-	EXPECT_EQ(before + 1, pinned(m));
+	EXPECT_EQ(before + 1, pinned());
 	ASSERT_WORKS(arrives(m, self->iova, gpa));
 	zpci_guest_fill(&m->guest, gpa, PAGE_SIZE, 7);
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, gpa, PAGE_SIZE,
 				 IOAT_PROTECTED));
-	EXPECT_EQ(before + 1, pinned(m));
+	EXPECT_EQ(before + 1, pinned());
 	ASSERT_WORKS(is_refused(m, self->iova, NO_PROTECTION));
 }
 
@@ -515,15 +507,15 @@ TEST_F(zpci_dma, protection_changes)
 TEST_F(zpci_dma, remapped_page)
 {
 	u64 old = ZPCI_GUEST_PAGE(20), new = ZPCI_GUEST_PAGE(70);
-	struct kvm_s390_zpci_ioat_stats before, after;
+	struct zpci_shadow_stats before, after;
 	struct zpci_vm *m = &self->m;
 
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, old, PAGE_SIZE, 0));
 	ASSERT_WORKS(arrives(m, self->iova, old));
 	zpci_guest_fill(&m->guest, old, PAGE_SIZE, 8);
-	before = zpci_vm_stats(m);
+	before = zpci_shadow_stats();
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, new, PAGE_SIZE, 0));
-	after = zpci_vm_stats(m);
+	after = zpci_shadow_stats();
 	EXPECT_EQ(before.pinned, after.pinned) {
 		TH_LOG("old page not released, or new one not pinned?");
 	}
@@ -555,13 +547,13 @@ TEST_F(zpci_dma, page_mapped_twice)
 {
 	struct zpci_vm *m = &self->m;
 	u64 gpa = ZPCI_GUEST_PAGE(20);
-	u64 before = pinned(m);
+	u64 before = pinned();
 
 	ASSERT_WORKS(zpci_vm_map(m, self->iova, gpa, PAGE_SIZE, 0));
 	ASSERT_WORKS(zpci_vm_map(m, self->iova + PAGE_SIZE, gpa, PAGE_SIZE, 0));
-	EXPECT_EQ(before + 2, pinned(m));
+	EXPECT_EQ(before + 2, pinned());
 	ASSERT_WORKS(zpci_vm_unmap(m, self->iova, PAGE_SIZE));
-	EXPECT_EQ(before + 1, pinned(m));
+	EXPECT_EQ(before + 1, pinned());
 	ASSERT_WORKS(arrives(m, self->iova + PAGE_SIZE, gpa));
 	zpci_guest_fill(&m->guest, gpa, PAGE_SIZE, 9);
 	ASSERT_WORKS(is_refused(m, self->iova, NO_REFRESH));
@@ -575,17 +567,17 @@ TEST_F(zpci_dma, page_mapped_twice)
 TEST_F(zpci_dma, whole_aperture)
 {
 	const u64 offsets[] = { 0, 0x5000, 0xff000, 0x300000, 0x2000000 };
-	struct kvm_s390_zpci_ioat_stats before, after;
+	struct zpci_shadow_stats before, after;
 	struct zpci_vm *m = &self->m;
 	u64 len = m->pal + 1 - m->pba;
 	int i;
 
-	before = zpci_vm_stats(m);
+	before = zpci_shadow_stats();
 	for (i = 0; i < ARRAY_SIZE(offsets); i++)
 		zpci_guest_map(&m->guest, self->iova + offsets[i],
 			       ZPCI_GUEST_PAGE(20 + i), PAGE_SIZE, 0);
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, m->pba, len).cc);
-	after = zpci_vm_stats(m);
+	after = zpci_shadow_stats();
 	EXPECT_EQ(before.mapped + ARRAY_SIZE(offsets), after.mapped);
 	EXPECT_EQ(before.unmapped, after.unmapped);
 	for (i = 0; i < ARRAY_SIZE(offsets); i++)
@@ -595,7 +587,7 @@ TEST_F(zpci_dma, whole_aperture)
 	zpci_guest_unmap(&m->guest, self->iova + offsets[2], PAGE_SIZE);
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, m->pba, len).cc);
 	before = after;
-	after = zpci_vm_stats(m);
+	after = zpci_shadow_stats();
 	EXPECT_EQ(before.mapped, after.mapped);
 	EXPECT_EQ(before.unmapped + 1, after.unmapped);
 	zpci_guest_fill(&m->guest, ZPCI_GUEST_PAGE(22), PAGE_SIZE, 9);
@@ -620,21 +612,10 @@ FIXTURE(zpci_host_error) {
 	struct zpci_vm m;
 };
 
-FIXTURE_VARIANT(zpci_host_error) {
-	const char *mode;
-};
-
-FIXTURE_VARIANT_ADD(zpci_host_error, group) {
-	.mode = ZPCI_GROUP,
-};
-
-FIXTURE_VARIANT_ADD(zpci_host_error, cdev) {
-	.mode = ZPCI_CDEV,
-};
-
+/* On demand: all memory of a pinned parent stays pinned anyway. */
 FIXTURE_SETUP(zpci_host_error)
 {
-	zpci_vm_setup_nvme(&self->m, variant->mode, false);
+	zpci_vm_setup_nvme(&self->m, ZPCI_ON_DEMAND, false);
 }
 
 FIXTURE_TEARDOWN(zpci_host_error)
@@ -644,8 +625,8 @@ FIXTURE_TEARDOWN(zpci_host_error)
 
 TEST_F(zpci_host_error, release_waits_for_refresh)
 {
-	struct kvm_s390_zpci_ioat_stats s;
-	struct zpci_pins before, now;
+	struct zpci_shadow_stats s;
+	struct zpci_pins before;
 	struct zpci_vm *m = &self->m;
 	u64 iova = m->pba + 8 * PAGE_SIZE;
 	u64 nowhere = m->pba + 16 * PAGE_SIZE;
@@ -661,23 +642,21 @@ TEST_F(zpci_host_error, release_waits_for_refresh)
 	EXPECT_EQ(1, r.exits) {
 		TH_LOG("cc %u though the host could not refresh", r.cc);
 	}
-	s = zpci_vm_stats(m);
+	s = zpci_shadow_stats();
 	EXPECT_NE(0, s.refresh_errors);
 	EXPECT_EQ(3, s.pinned) {
 		TH_LOG("page released before the host refresh?");
 	}
-	now = zpci_pins_now();
-	EXPECT_EQ(before.system, now.system) {
+	EXPECT_EQ(before.system, zpci_pins_now().system) {
 		TH_LOG("page released before the host refresh?");
 	}
 
 	/* After recovery all of it is released. */
 	ASSERT_EQ(0, zpci_vm_recover(m));
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
-	ASSERT_EQ(0, zpci_vm_deregister(m));
-	now = zpci_pins_now();
-	EXPECT_EQ(before.system - 3, now.system);
-	EXPECT_EQ(before.locked_kb - 12, now.locked_kb);
+	EXPECT_EQ(0, zpci_shadow_stats().pinned);
+	before.system -= 3;
+	before.pinned_kb -= 12;
+	ASSERT_WORKS(zpci_pins_leaked(&before));
 }
 
 int main(int argc, char **argv)

@@ -36,12 +36,12 @@
 #define TO_USER		1001	/* exit to user space */
 #define OTHER_ANSWER	1002	/* anything else, which is wrong */
 
-/* Frames that the guest maps in one RPCIT, in three segments */
-#define MANY		300
-#define PER_SEGMENT	100
-
-/* The memory slot of ZPCI_GUEST_MEM */
-#define MEM_SLOT	2
+/*
+ * Frames that the guest maps in one RPCIT, in three segments. To pin one of them on
+ * demand takes some of the calls that can fail.
+ */
+#define MANY		48
+#define PER_SEGMENT	16
 
 /* No operation has more calls that can fail. */
 #define MAX_NTH		500
@@ -65,7 +65,6 @@
  * @fd: what the operation made
  * @iova: first I/O address that the guest maps
  * @size: size of the range that it refreshes
- * @registered: for the operation that registers anew: a table is registered
  * @pending: the guest has not finished its RPCIT, or not begun it
  * @failed: how many of the faults made the operation fail
  */
@@ -75,25 +74,8 @@ struct sweep {
 	int fd;
 	u64 iova;
 	u64 size;
-	bool registered;
 	bool pending;
 	unsigned int failed;
-};
-
-FIXTURE(zpci_failnth) {
-	struct sweep s;
-};
-
-FIXTURE_VARIANT(zpci_failnth) {
-	const char *mode;
-};
-
-FIXTURE_VARIANT_ADD(zpci_failnth, group) {
-	.mode = ZPCI_GROUP,
-};
-
-FIXTURE_VARIANT_ADD(zpci_failnth, cdev) {
-	.mode = ZPCI_CDEV,
 };
 
 /**
@@ -145,27 +127,6 @@ static bool is_allowed(const struct operation *op, int result)
 	return false;
 }
 
-static const char *all_given_back(struct sweep *d)
-{
-	struct zpci_pins now;
-
-	/* Kept pins would save the next round some of the calls. */
-	zpci_pins_forget(zpci_guest_hva(&d->m.guest, ZPCI_GUEST_MEM),
-			 ZPCI_GUEST_MEM_SIZE);
-	now = zpci_pins_now();
-	if (now.system == d->before.system &&
-	    now.locked_kb >= d->before.locked_kb &&
-	    now.locked_kb <= d->before.locked_kb + ZPCI_KEPT_KB &&
-	    now.pinned_kb == d->before.pinned_kb)
-		return NULL;
-	snprintf(text, sizeof(text),
-		 "still pinned: %ld pages in the system, VmLck %+ld kB, VmPin %+ld kB",
-		 (long)(now.system - d->before.system),
-		 (long)(now.locked_kb - d->before.locked_kb),
-		 (long)(now.pinned_kb - d->before.pinned_kb));
-	return text;
-}
-
 /* Run one round. Set @happened if the fault occurred. */
 static const char *round_of(struct sweep *d, const struct operation *op,
 			    unsigned int nth, bool *happened)
@@ -201,7 +162,7 @@ static const char *round_of(struct sweep *d, const struct operation *op,
 		}
 	}
 	wrong = op->done ? op->done(d) : NULL;
-	return wrong ? : all_given_back(d);
+	return wrong ? : zpci_pins_leaked(&d->before);
 }
 
 /* Return a kind of fault that has not occurred, or NULL. */
@@ -277,26 +238,20 @@ static const char *sweep(struct sweep *d, const struct operation *op)
 #define ASSERT_SWEEP(...) \
 	ASSERT_WORKS(sweep(&self->s, &(const struct operation){ __VA_ARGS__ }))
 
-/* Make the host refresh one of the calls that can fail. */
+/* Calls of the KVM device, to which the memory of the guest does not matter */
+FIXTURE(zpci_failnth) {
+	struct sweep s;
+};
+
 FIXTURE_SETUP(zpci_failnth)
 {
-	zpci_fault_refresh(1, 0, ENOMEM);
-	zpci_vm_create(&self->s.m, variant->mode);
+	zpci_vm_create(&self->s.m, ZPCI_NESTED);
 	self->s.fd = -1;
-	self->s.iova = (self->s.m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 }
 
 FIXTURE_TEARDOWN(zpci_failnth)
 {
 	zpci_vm_destroy(&self->s.m);
-}
-
-/* Set up what the tests below start with. */
-static const char *set_up(struct sweep *d, bool registered)
-{
-	if (zpci_vm_bind(&d->m))
-		return "BIND_VFIO";
-	return registered && zpci_vm_register(&d->m) ? "IOAT_REG" : NULL;
 }
 
 static int run_create_device(struct sweep *d)
@@ -343,30 +298,45 @@ TEST_F_TIMEOUT(zpci_failnth, bind, LIMIT)
 		     .allowed = { ENOMEM, EFAULT });
 }
 
-static int run_register(struct sweep *d)
+/* The switch needs no memory. Faults occur only when arguments are fetched. */
+static int run_ioat_on(struct sweep *d)
 {
-	struct kvm_s390_zpci_ioat ioat = {
-		.fh = ZPCI_GUEST_FH,
-		.pba = d->m.pba,
-		.pal = d->m.pal,
-		.iota = zpci_guest_iota(&d->m.guest),
-	};
-
-	return __kvm_device_attr_set(d->m.zpci, KVM_DEV_S390_ZPCI_IOAT,
-				     KVM_DEV_S390_ZPCI_IOAT_REG, &ioat) ?
-	       errno : 0;
+	return zpci_vm_ioat_on(&d->m);
 }
 
-static const char *done_register(struct sweep *d)
+static const char *done_ioat_on(struct sweep *d)
 {
-	return zpci_vm_deregister(&d->m) ? "it is not registered" : NULL;
+	return zpci_vm_ioat_off(&d->m) ? "it is not on" : NULL;
 }
 
-TEST_F_TIMEOUT(zpci_failnth, register_table, LIMIT)
+TEST_F_TIMEOUT(zpci_failnth, ioat_on, LIMIT)
 {
-	ASSERT_WORKS(set_up(&self->s, false));
-	ASSERT_SWEEP(.run = run_register, .done = done_register,
-		     .met = SLAB | COPY, .allowed = { ENOMEM, EFAULT });
+	ASSERT_EQ(0, zpci_vm_bind(&self->s.m));
+	ASSERT_SWEEP(.run = run_ioat_on, .done = done_ioat_on, .met = COPY,
+		     .allowed = { EFAULT });
+}
+
+static void prepare_ioat_off(struct sweep *d)
+{
+	TEST_ASSERT(!zpci_vm_ioat_on(&d->m), "IOAT_ON without a fault fails");
+}
+
+static int run_ioat_off(struct sweep *d)
+{
+	return zpci_vm_ioat_off(&d->m);
+}
+
+static const char *done_ioat_off(struct sweep *d)
+{
+	return zpci_vm_ioat_off(&d->m) == ENOENT ? NULL : "it is still on";
+}
+
+TEST_F_TIMEOUT(zpci_failnth, ioat_off, LIMIT)
+{
+	ASSERT_EQ(0, zpci_vm_bind(&self->s.m));
+	ASSERT_SWEEP(.prepare = prepare_ioat_off, .run = run_ioat_off,
+		     .done = done_ioat_off, .met = COPY,
+		     .allowed = { EFAULT });
 }
 
 static int run_stats(struct sweep *d)
@@ -378,7 +348,7 @@ static int run_stats(struct sweep *d)
 
 TEST_F_TIMEOUT(zpci_failnth, stats, LIMIT)
 {
-	ASSERT_WORKS(set_up(&self->s, true));
+	ASSERT_EQ(0, zpci_vm_bind(&self->s.m));
 	ASSERT_SWEEP(.run = run_stats, .met = COPY, .allowed = { EFAULT });
 }
 
@@ -401,9 +371,202 @@ TEST_F_TIMEOUT(zpci_failnth, info, LIMIT)
 		     .allowed = { ENOMEM, EFAULT });
 }
 
+/* Closing always succeeds. An error has no receiver. */
+static void prepare_close_device(struct sweep *d)
+{
+	prepare_bind(d);
+	TEST_ASSERT(!zpci_vm_bind(&d->m) && !zpci_vm_ioat_on(&d->m),
+		    "IOAT_ON without a fault fails");
+}
+
+static int run_close_device(struct sweep *d)
+{
+	zpci_vm_close_zpci(&d->m);
+	return 0;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, close_device, LIMIT)
+{
+	ASSERT_SWEEP(.prepare = prepare_close_device, .run = run_close_device);
+}
+
+/* Interpretation and forwarding, on a machine that supports them */
+static int run_aif_register(struct sweep *d)
+{
+	return zpci_vm_aif_register(&d->m, 0);
+}
+
+static const char *done_aif_register(struct sweep *d)
+{
+	return zpci_vm_aif_deregister(&d->m) ? "it is not registered" : NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, aif_register, LIMIT)
+{
+	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
+		SKIP(return, "no interruption forwarding");
+	ASSERT_EQ(0, zpci_vm_bind(&self->s.m));
+	ASSERT_SWEEP(.run = run_aif_register, .done = done_aif_register,
+		     .met = SLAB | COPY, .allowed = { ENOMEM, EFAULT });
+}
+
+static void prepare_aif_deregister(struct sweep *d)
+{
+	TEST_ASSERT(!zpci_vm_aif_register(&d->m, 0), "AIF_REG fails");
+}
+
+static int run_aif_deregister(struct sweep *d)
+{
+	return zpci_vm_aif_deregister(&d->m);
+}
+
+TEST_F_TIMEOUT(zpci_failnth, aif_deregister, LIMIT)
+{
+	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
+		SKIP(return, "no interruption forwarding");
+	ASSERT_EQ(0, zpci_vm_bind(&self->s.m));
+	ASSERT_SWEEP(.prepare = prepare_aif_deregister,
+		     .run = run_aif_deregister, .met = COPY,
+		     .allowed = { EFAULT });
+}
+
 /*
- * RPCIT. The mailbox is written before the fault is armed. The thread only
- * calls KVM_RUN then.
+ * A failure leaves it off and may leave the function disabled. It can be
+ * switched on.
+ */
+static void prepare_interp(struct sweep *d)
+{
+	TEST_ASSERT(!zpci_vm_interp(&d->m, false), "INTERP_OFF fails");
+}
+
+static int run_interp(struct sweep *d)
+{
+	return zpci_vm_interp(&d->m, true);
+}
+
+static const char *done_interp(struct sweep *d)
+{
+	struct kvm_s390_zpci_interp state;
+
+	if (zpci_vm_interp_state(&d->m, &state) ||
+	    !(state.flags & KVM_S390_ZPCI_INTERP_IS_ON))
+		return "it is not on";
+	return NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, interpretation, LIMIT)
+{
+	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_INTERP))
+		SKIP(return, "no interpretation");
+	ASSERT_EQ(0, zpci_vm_start(&self->s.m));
+	ASSERT_SWEEP(.prepare = prepare_interp, .run = run_interp,
+		     .done = done_interp, .met = PAGE | COPY,
+		     .allowed = { ENOMEM, EFAULT, EIO });
+}
+
+static void prepare_interp_off(struct sweep *d)
+{
+	TEST_ASSERT(!zpci_vm_interp(&d->m, true), "INTERP_ON fails");
+}
+
+static int run_interp_off(struct sweep *d)
+{
+	return zpci_vm_interp(&d->m, false);
+}
+
+static const char *done_interp_off(struct sweep *d)
+{
+	struct kvm_s390_zpci_interp state;
+
+	if (zpci_vm_interp_state(&d->m, &state) ||
+	    state.flags & KVM_S390_ZPCI_INTERP_IS_ON)
+		return "it is still on";
+	return NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, interpretation_off, LIMIT)
+{
+	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_INTERP))
+		SKIP(return, "no interpretation");
+	ASSERT_EQ(0, zpci_vm_start(&self->s.m));
+	ASSERT_SWEEP(.prepare = prepare_interp_off, .run = run_interp_off,
+		     .done = done_interp_off, .met = PAGE | COPY,
+		     .allowed = { ENOMEM, EFAULT, EIO });
+}
+
+/* The complete set-up. Steps that are complete are not repeated. */
+static int run_set_up(struct sweep *d)
+{
+	int err = zpci_vm_ioat_on(&d->m);
+
+	if (!err || err == EEXIST)
+		err = zpci_vm_interp(&d->m, true);
+	if (!err)
+		err = zpci_vm_aif_register(&d->m, 0);
+	return err == EEXIST ? 0 : err;
+}
+
+static const char *done_set_up(struct sweep *d)
+{
+	struct kvm_s390_zpci_aif_stats stats;
+
+	if (zpci_vm_aif_stats(&d->m, &stats) ||
+	    !(stats.flags & KVM_S390_ZPCI_AIF_IS_REG))
+		return "interruptions are not registered";
+	if (zpci_vm_aif_deregister(&d->m) || zpci_vm_ioat_off(&d->m))
+		return "it can't be undone";
+	return NULL;
+}
+
+TEST_F_TIMEOUT(zpci_failnth, all_features, LIMIT)
+{
+	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
+		SKIP(return, "no interruption forwarding");
+	ASSERT_EQ(0, zpci_vm_bind(&self->s.m));
+	ASSERT_SWEEP(.prepare = prepare_interp, .run = run_set_up,
+		     .done = done_set_up, .met = SLAB | PAGE | COPY,
+		     .allowed = { ENOMEM, EFAULT, EIO });
+}
+
+/*
+ * RPCIT, and the life of the table. Besides the host's own tables, a parent that
+ * pins on demand takes memory for what it pins, and faults it in.
+ */
+FIXTURE(zpci_failnth_rpcit) {
+	struct sweep s;
+};
+
+FIXTURE_VARIANT(zpci_failnth_rpcit) {
+	const char *mode;
+};
+
+FIXTURE_VARIANT_ADD(zpci_failnth_rpcit, nested) {
+	.mode = ZPCI_NESTED,
+};
+
+FIXTURE_VARIANT_ADD(zpci_failnth_rpcit, on_demand) {
+	.mode = ZPCI_ON_DEMAND,
+};
+
+/* Make the host refresh one of the calls that can fail. */
+FIXTURE_SETUP(zpci_failnth_rpcit)
+{
+	struct sweep *d = &self->s;
+
+	zpci_fault_refresh(1, 0, ENOMEM);
+	zpci_vm_setup(&d->m, variant->mode);
+	d->iova = (d->m.pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
+	d->size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
+}
+
+FIXTURE_TEARDOWN(zpci_failnth_rpcit)
+{
+	zpci_vm_destroy(&self->s.m);
+}
+
+/*
+ * The mailbox is written before the fault is armed. The thread only calls KVM_RUN
+ * then.
  */
 static void rpcit_prepare(struct sweep *d)
 {
@@ -462,69 +625,15 @@ static void forget_memory(struct sweep *d, u64 frames)
 {
 	void *hva = zpci_guest_hva(&d->m.guest, ZPCI_GUEST_PAGE(0));
 
-	TEST_ASSERT(!madvise(hva, frames * PAGE_SIZE, MADV_DONTNEED),
+	TEST_ASSERT(!zpci_mode_is_on_demand(d->m.mode) ||
+		    !madvise(hva, frames * PAGE_SIZE, MADV_DONTNEED),
 		    "MADV_DONTNEED: %s", strerror(errno));
 }
 
-/* Empty the shadow. */
-static void register_anew(struct sweep *d)
+/* Begin with a table that has nothing mapped. */
+static void attach_anew(struct sweep *d)
 {
-	TEST_ASSERT(!zpci_vm_deregister(&d->m) && !zpci_vm_register(&d->m),
-		    "the table can't be registered again");
-}
-
-static void prepare_map(struct sweep *d)
-{
-	register_anew(d);
-	forget_memory(d, 1);
-	zpci_guest_map(&d->m.guest, d->iova, ZPCI_GUEST_PAGE(0), PAGE_SIZE, 0);
-	rpcit_prepare(d);
-}
-
-static void clear_many(struct sweep *d)
-{
-	u64 i;
-
-	for (i = 0; i < MANY; i += PER_SEGMENT)
-		zpci_guest_unmap(&d->m.guest, d->iova +
-				 i / PER_SEGMENT * IOAT_FRAME_1M,
-				 PER_SEGMENT * PAGE_SIZE);
-}
-
-static const char *unmap_many(struct sweep *d)
-{
-	u64 pinned;
-
-	clear_many(d);
-	if (run_rpcit(d))
-		return "RPCIT that withdraws them fails";
-	pinned = zpci_vm_stats(&d->m).pinned;
-	if (!pinned)
-		return NULL;
-	snprintf(text, sizeof(text), "%lu pages stay pinned", pinned);
-	return text;
-}
-
-static const char *done_map(struct sweep *d)
-{
-	u64 want = d->size == PAGE_SIZE ? 1 : MANY;
-	u64 pinned = zpci_vm_stats(&d->m).pinned;
-
-	if (pinned != want) {
-		snprintf(text, sizeof(text), "%lu pages are pinned, not %lu",
-			 pinned, want);
-		return text;
-	}
-	return unmap_many(d);
-}
-
-TEST_F_TIMEOUT(zpci_failnth, rpcit_map, LIMIT)
-{
-	ASSERT_WORKS(set_up(&self->s, true));
-	self->s.size = PAGE_SIZE;
-	ASSERT_SWEEP(.prepare = prepare_map, .run = run_rpcit,
-		     .done = done_map, .met = SLAB | PAGE | REFRESH,
-		     .allowed = RPCIT_ALLOWED);
+	TEST_ASSERT(!zpci_vm_attach(&d->m), "the table can't be attached again");
 }
 
 static void write_many(struct sweep *d)
@@ -537,21 +646,73 @@ static void write_many(struct sweep *d)
 			       ZPCI_GUEST_PAGE(i), PER_SEGMENT * PAGE_SIZE, 0);
 }
 
+static void clear_many(struct sweep *d)
+{
+	u64 i;
+
+	for (i = 0; i < MANY; i += PER_SEGMENT)
+		zpci_guest_unmap(&d->m.guest, d->iova +
+				 i / PER_SEGMENT * IOAT_FRAME_1M,
+				 PER_SEGMENT * PAGE_SIZE);
+}
+
+static const char *is_mapped(u64 want)
+{
+	u64 pinned = zpci_shadow_stats().pinned;
+
+	if (pinned == want)
+		return NULL;
+	snprintf(text, sizeof(text), "%lu pages are mapped, not %lu", pinned,
+		 want);
+	return text;
+}
+
+static const char *unmap_many(struct sweep *d)
+{
+	clear_many(d);
+	if (run_rpcit(d))
+		return "RPCIT that unmaps them fails";
+	return is_mapped(0);
+}
+
+static void prepare_map(struct sweep *d)
+{
+	attach_anew(d);
+	forget_memory(d, 1);
+	zpci_guest_map(&d->m.guest, d->iova, ZPCI_GUEST_PAGE(0), PAGE_SIZE, 0);
+	rpcit_prepare(d);
+}
+
+static const char *done_map(struct sweep *d)
+{
+	const char *wrong = is_mapped(d->size == PAGE_SIZE ? 1 : MANY);
+
+	return wrong ? : unmap_many(d);
+}
+
+TEST_F_TIMEOUT(zpci_failnth_rpcit, map, LIMIT)
+{
+	self->s.size = PAGE_SIZE;
+	ASSERT_SWEEP(.prepare = prepare_map, .run = run_rpcit,
+		     .done = done_map, .met = SLAB | REFRESH |
+		     (zpci_mode_is_on_demand(variant->mode) ? PAGE : 0),
+		     .allowed = RPCIT_ALLOWED);
+}
+
 static void prepare_map_many(struct sweep *d)
 {
-	register_anew(d);
+	attach_anew(d);
 	/* Few frames that must be faulted in: each adds faults to sweep. */
 	forget_memory(d, 4);
 	write_many(d);
 	rpcit_prepare(d);
 }
 
-TEST_F_TIMEOUT(zpci_failnth, rpcit_map_many, LIMIT)
+TEST_F_TIMEOUT(zpci_failnth_rpcit, map_many, LIMIT)
 {
-	ASSERT_WORKS(set_up(&self->s, true));
-	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
 	ASSERT_SWEEP(.prepare = prepare_map_many, .run = run_rpcit,
-		     .done = done_map, .met = SLAB | PAGE | COPY | REFRESH,
+		     .done = done_map, .met = SLAB | REFRESH |
+		     (zpci_mode_is_on_demand(variant->mode) ? PAGE : 0),
 		     .allowed = RPCIT_ALLOWED);
 }
 
@@ -565,179 +726,57 @@ static void prepare_unmap(struct sweep *d)
 
 static const char *done_unmap(struct sweep *d)
 {
-	return zpci_vm_stats(&d->m).pinned ? "pages stay pinned" : NULL;
+	return is_mapped(0);
 }
 
-/* It uses what the previous RPCIT left and needs no memory. */
-TEST_F_TIMEOUT(zpci_failnth, rpcit_unmap, LIMIT)
+/* It uses what the previous RPCIT left. */
+TEST_F_TIMEOUT(zpci_failnth_rpcit, unmap, LIMIT)
 {
-	ASSERT_WORKS(set_up(&self->s, true));
-	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
 	ASSERT_SWEEP(.prepare = prepare_unmap, .run = run_rpcit,
-		     .done = done_unmap, .met = COPY | REFRESH,
+		     .done = done_unmap, .met = REFRESH,
 		     .allowed = RPCIT_ALLOWED);
 }
 
-/*
- * The end of a mapping needs no memory. Faults occur only when arguments are
- * fetched.
- */
-static void prepare_deregister(struct sweep *d)
+/* Replace a table that has something mapped. */
+static void prepare_attach(struct sweep *d)
 {
-	TEST_ASSERT(!run_register(d), "IOAT_REG without a fault fails");
 	write_many(d);
 	TEST_ASSERT(!run_rpcit(d), "RPCIT without a fault fails");
 }
 
-static int run_deregister(struct sweep *d)
+static int run_attach(struct sweep *d)
 {
-	return zpci_vm_deregister(&d->m);
+	return zpci_vm_attach(&d->m);
 }
 
-static const char *done_deregister(struct sweep *d)
+static const char *done_attach(struct sweep *d)
 {
-	return zpci_vm_register(&d->m) || zpci_vm_deregister(&d->m) ?
-	       "it can't be registered again" : NULL;
+	const char *wrong = is_mapped(0);
+
+	if (!wrong && run_rpcit(d))
+		return "RPCIT does not work any more";
+	if (!wrong)
+		wrong = is_mapped(MANY);
+	return wrong ? : unmap_many(d);
 }
 
-TEST_F_TIMEOUT(zpci_failnth, deregister, LIMIT)
+TEST_F_TIMEOUT(zpci_failnth_rpcit, attach, LIMIT)
 {
-	ASSERT_WORKS(set_up(&self->s, false));
-	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
-	ASSERT_SWEEP(.prepare = prepare_deregister, .run = run_deregister,
-		     .done = done_deregister, .met = COPY,
-		     .allowed = { EFAULT });
-}
-
-/*
- * Register another table as user space does it. If the second step fails there
- * is none.
- */
-static void prepare_reregister(struct sweep *d)
-{
-	if (!d->registered)
-		TEST_ASSERT(!run_register(d), "IOAT_REG without a fault fails");
-	d->registered = true;
-	write_many(d);
-	TEST_ASSERT(!run_rpcit(d), "RPCIT without a fault fails");
-}
-
-static int run_reregister(struct sweep *d)
-{
-	int err;
-
-	if (d->registered) {
-		err = run_deregister(d);
-		if (err)
-			return err;
-		d->registered = false;
-	}
-	err = run_register(d);
-	if (!err)
-		d->registered = true;
-	return err;
-}
-
-static const char *done_reregister(struct sweep *d)
-{
-	if (zpci_vm_stats(&d->m).pinned)
-		return "something of the former table stays pinned";
-	if (run_rpcit(d) || zpci_vm_stats(&d->m).pinned != MANY)
-		return "RPCIT does not map what the table has";
-	if (run_deregister(d))
-		return "it is not registered";
-	d->registered = false;
-	return NULL;
-}
-
-TEST_F_TIMEOUT(zpci_failnth, reregister, LIMIT)
-{
-	ASSERT_WORKS(set_up(&self->s, false));
-	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
-	ASSERT_SWEEP(.prepare = prepare_reregister, .run = run_reregister,
-		     .done = done_reregister, .met = SLAB | COPY,
+	ASSERT_SWEEP(.prepare = prepare_attach, .run = run_attach,
+		     .done = done_attach, .met = SLAB | COPY,
 		     .allowed = { ENOMEM, EFAULT });
 }
 
-/* Delete the slot with all frames. The table still names them. */
-static int set_slot(struct sweep *d, u64 size)
-{
-	struct kvm_vm *vm = d->m.guest.vm;
-	u64 hva = memslot2region(vm, MEM_SLOT)->region.userspace_addr;
-
-	return __vm_set_user_memory_region(vm, MEM_SLOT, 0, ZPCI_GUEST_MEM, size,
-					   (void *)hva) ? errno : 0;
-}
-
-static void prepare_delete_slot(struct sweep *d)
-{
-	write_many(d);
-	TEST_ASSERT(!run_rpcit(d), "RPCIT without a fault fails");
-	TEST_ASSERT(zpci_vm_stats(&d->m).pinned == MANY, "not all is pinned");
-}
-
-static int run_delete_slot(struct sweep *d)
-{
-	return set_slot(d, 0);
-}
-
-static const char *done_delete_slot(struct sweep *d)
-{
-	struct kvm_s390_zpci_ioat_stats stats = zpci_vm_stats(&d->m);
-
-	if (stats.pinned) {
-		snprintf(text, sizeof(text), "%llu pages of the slot stay pinned",
-			 stats.pinned);
-		return text;
-	}
-	if (run_rpcit(d) != TO_USER)
-		return "RPCIT finds memory that is gone";
-	if (set_slot(d, ZPCI_GUEST_MEM_SIZE))
-		return "there can't be memory again";
-	if (run_rpcit(d) || zpci_vm_stats(&d->m).pinned != MANY)
-		return "RPCIT does not map the memory that is there again";
-	return unmap_many(d);
-}
-
-TEST_F_TIMEOUT(zpci_failnth, delete_slot, LIMIT)
-{
-	ASSERT_WORKS(set_up(&self->s, true));
-	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
-	ASSERT_SWEEP(.prepare = prepare_delete_slot, .run = run_delete_slot,
-		     .done = done_delete_slot, .met = SLAB | COPY | REFRESH,
-		     .allowed = { ENOMEM, EFAULT });
-}
-
-/* Closing always succeeds. An error has no receiver. */
-static void prepare_close(struct sweep *d)
-{
-	prepare_bind(d);
-	TEST_ASSERT(!zpci_vm_bind(&d->m), "BIND_VFIO without a fault fails");
-	prepare_deregister(d);
-}
-
-static int run_close_device(struct sweep *d)
-{
-	zpci_vm_close_zpci(&d->m);
-	return 0;
-}
-
-TEST_F_TIMEOUT(zpci_failnth, close_device, LIMIT)
-{
-	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
-	ASSERT_SWEEP(.prepare = prepare_close, .run = run_close_device);
-}
-
-/* Close the function first. KVM may hold its last file. */
+/* Close the function. KVM may hold its last file. */
 static void prepare_close_function(struct sweep *d)
 {
-	if (!d->m.device)
+	if (!d->m.device) {
 		zpci_vm_open_function(&d->m, d->m.mode);
-	prepare_close(d);
-	if (zpci_mode_is_cdev(d->m.mode)) {
-		close(d->m.kvm_vfio);
-		d->m.kvm_vfio = -1;
+		TEST_ASSERT(!zpci_vm_start(&d->m), "it can't be used again");
 	}
+	prepare_attach(d);
+	close(d->m.kvm_vfio);
+	d->m.kvm_vfio = -1;
 	/* This must not meet a fault. */
 	vfio_pci_bar_unmap_all(d->m.device);
 }
@@ -750,158 +789,18 @@ static int run_close_function(struct sweep *d)
 
 static const char *done_close_function(struct sweep *d)
 {
-	struct kvm_s390_zpci_ioat_stats stats;
-
 	zpci_vm_close_function(&d->m);
-	if (zpci_vm_get_stats(&d->m, &stats) || stats.pinned || stats.tables)
-		return "something is left of the registration";
-	return NULL;
+	return zpci_shadow_stats().attached ? "the table is still attached" :
+					      NULL;
 }
 
-TEST_F_TIMEOUT(zpci_failnth, close_function, LIMIT)
+TEST_F_TIMEOUT(zpci_failnth_rpcit, close_function, LIMIT)
 {
-	self->s.size = MANY / PER_SEGMENT * IOAT_FRAME_1M;
+	/* What is pinned then is without the parent's memory. */
+	zpci_vm_close_function(&self->s.m);
 	ASSERT_SWEEP(.prepare = prepare_close_function,
 		     .run = run_close_function, .done = done_close_function,
 		     .met = PAGE | REFRESH);
-}
-
-/* Interpretation and forwarding, on a machine that supports them */
-static int run_aif_register(struct sweep *d)
-{
-	return zpci_vm_aif_register(&d->m, 0);
-}
-
-static const char *done_aif_register(struct sweep *d)
-{
-	return zpci_vm_aif_deregister(&d->m) ? "it is not registered" : NULL;
-}
-
-TEST_F_TIMEOUT(zpci_failnth, aif_register, LIMIT)
-{
-	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
-		SKIP(return, "no interruption forwarding");
-	ASSERT_WORKS(set_up(&self->s, false));
-	ASSERT_SWEEP(.run = run_aif_register, .done = done_aif_register,
-		     .met = SLAB | COPY, .allowed = { ENOMEM, EFAULT });
-}
-
-static void prepare_aif_deregister(struct sweep *d)
-{
-	TEST_ASSERT(!zpci_vm_aif_register(&d->m, 0), "AIF_REG fails");
-}
-
-static int run_aif_deregister(struct sweep *d)
-{
-	return zpci_vm_aif_deregister(&d->m);
-}
-
-TEST_F_TIMEOUT(zpci_failnth, aif_deregister, LIMIT)
-{
-	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
-		SKIP(return, "no interruption forwarding");
-	ASSERT_WORKS(set_up(&self->s, false));
-	ASSERT_SWEEP(.prepare = prepare_aif_deregister,
-		     .run = run_aif_deregister, .met = COPY,
-		     .allowed = { EFAULT });
-}
-
-/*
- * A failure leaves it off and may leave the function disabled. It can be
- * switched on.
- */
-static void prepare_interp(struct sweep *d)
-{
-	TEST_ASSERT(!zpci_vm_interp(&d->m, false), "INTERP_OFF fails");
-}
-
-static int run_interp(struct sweep *d)
-{
-	return zpci_vm_interp(&d->m, true);
-}
-
-static const char *done_interp(struct sweep *d)
-{
-	struct kvm_s390_zpci_interp state;
-
-	if (zpci_vm_interp_state(&d->m, &state) ||
-	    !(state.flags & KVM_S390_ZPCI_INTERP_IS_ON))
-		return "it is not on";
-	return NULL;
-}
-
-TEST_F_TIMEOUT(zpci_failnth, interpretation, LIMIT)
-{
-	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_INTERP))
-		SKIP(return, "no interpretation");
-	ASSERT_WORKS(set_up(&self->s, true));
-	ASSERT_SWEEP(.prepare = prepare_interp, .run = run_interp,
-		     .done = done_interp, .met = PAGE | COPY,
-		     .allowed = { ENOMEM, EFAULT, EIO });
-}
-
-static void prepare_interp_off(struct sweep *d)
-{
-	TEST_ASSERT(!zpci_vm_interp(&d->m, true), "INTERP_ON fails");
-}
-
-static int run_interp_off(struct sweep *d)
-{
-	return zpci_vm_interp(&d->m, false);
-}
-
-static const char *done_interp_off(struct sweep *d)
-{
-	struct kvm_s390_zpci_interp state;
-
-	if (zpci_vm_interp_state(&d->m, &state) ||
-	    state.flags & KVM_S390_ZPCI_INTERP_IS_ON)
-		return "it is still on";
-	return NULL;
-}
-
-TEST_F_TIMEOUT(zpci_failnth, interpretation_off, LIMIT)
-{
-	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_INTERP))
-		SKIP(return, "no interpretation");
-	ASSERT_WORKS(set_up(&self->s, true));
-	ASSERT_SWEEP(.prepare = prepare_interp_off, .run = run_interp_off,
-		     .done = done_interp_off, .met = PAGE | COPY,
-		     .allowed = { ENOMEM, EFAULT, EIO });
-}
-
-/* The complete set-up. Steps that are complete are not repeated. */
-static int run_set_up(struct sweep *d)
-{
-	int err = zpci_vm_register(&d->m);
-
-	if (!err || err == EEXIST)
-		err = zpci_vm_interp(&d->m, true);
-	if (!err)
-		err = zpci_vm_aif_register(&d->m, 0);
-	return err == EEXIST ? 0 : err;
-}
-
-static const char *done_set_up(struct sweep *d)
-{
-	struct kvm_s390_zpci_aif_stats stats;
-
-	if (zpci_vm_aif_stats(&d->m, &stats) ||
-	    !(stats.flags & KVM_S390_ZPCI_AIF_IS_REG))
-		return "interruptions are not registered";
-	if (zpci_vm_aif_deregister(&d->m) || zpci_vm_deregister(&d->m))
-		return "it can't be undone";
-	return NULL;
-}
-
-TEST_F_TIMEOUT(zpci_failnth, all_features, LIMIT)
-{
-	if (!zpci_vm_has(&self->s.m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
-		SKIP(return, "no interruption forwarding");
-	ASSERT_WORKS(set_up(&self->s, false));
-	ASSERT_SWEEP(.prepare = prepare_interp, .run = run_set_up,
-		     .done = done_set_up, .met = SLAB | PAGE | COPY,
-		     .allowed = { ENOMEM, EFAULT, EIO });
 }
 
 int main(int argc, char **argv)

@@ -36,7 +36,7 @@ FIXTURE(zpci_host) {
 
 /**
  * FIXTURE_VARIANT(zpci_host) - an error
- * @mode: of opening the function, which does not matter
+ * @mode: which parent, which does not matter
  * @error: an errno
  * @nores: the guest is told of insufficient resources, else user space is asked
  */
@@ -73,18 +73,19 @@ FIXTURE_TEARDOWN(zpci_host)
 /* Check that the guest or user space got the error, and that it is counted. */
 static const char *has_failed(struct zpci_vm *m, u64 iova, u64 size, bool nores)
 {
-	struct kvm_s390_zpci_ioat_stats before = zpci_vm_stats(m), after;
+	struct zpci_shadow_stats before = zpci_shadow_stats(), after;
+	u64 rpcits_nores = zpci_vm_stats(m).rpcits_nores;
 	struct zpci_rpcit r = zpci_guest_rpcit(&m->guest, iova, size);
 
-	after = zpci_vm_stats(m);
+	after = zpci_shadow_stats();
 	if (after.refresh_errors == before.refresh_errors)
 		return "the error is not counted";
 	if (nores)
 		return !r.exits && r.cc == CC_ERR &&
 		       r.status == ST_NO_RESOURCES &&
-		       after.rpcits_nores == before.rpcits_nores + 1 ?
+		       zpci_vm_stats(m).rpcits_nores == rpcits_nores + 1 ?
 		       NULL : "not told of insufficient resources";
-	return r.exits == 1 && after.user_host == before.user_host + 1 ?
+	return r.exits == 1 && after.refused_host == before.refused_host + 1 ?
 	       NULL : "user space is not asked because of the host";
 }
 
@@ -98,7 +99,7 @@ TEST_F(zpci_host, once)
 	if (!variant->nores)
 		ASSERT_WORKS(has_failed(m, self->iova, PAGE_SIZE, false));
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE).cc);
-	EXPECT_EQ(3, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(3, zpci_shadow_stats().pinned);
 }
 
 /* The end of translation needs no refresh. */
@@ -109,10 +110,7 @@ TEST_F(zpci_host, detach)
 	zpci_guest_unmap(&m->guest, self->iova, PAGE_SIZE);
 	fail(variant->error, FOREVER);
 	ASSERT_WORKS(has_failed(m, self->iova, PAGE_SIZE, variant->nores));
-	ASSERT_EQ(0, zpci_function_detach(m->device));
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
-	/* A nested HWPT keeps what it has until it is destroyed. */
-	ASSERT_EQ(0, zpci_vm_detach_nested(m));
+	ASSERT_EQ(0, zpci_vm_detach(m));
 	ASSERT_WORKS(zpci_vm_check_pins(m, &self->before, 0));
 }
 
@@ -133,18 +131,18 @@ TEST_F(zpci_host, memory_slot)
 				 0));
 	fail(variant->error, FOREVER);
 	ASSERT_EQ(0, zpci_slot_delete(m, ZPCI_SLOT));
-	EXPECT_GE(2, zpci_vm_stats(m).pinned) {
+	EXPECT_GE(2, zpci_shadow_stats().pinned) {
 		TH_LOG("pages of a removed slot are still pinned");
 	}
 	EXPECT_EQ(1, zpci_guest_rpcit(&m->guest, self->iova, PAGE_SIZE).exits);
 	fail(variant->error, 0);
-	/* Register a table again. */
-	ASSERT_EQ(0, zpci_vm_deregister(m));
+	/* Attach a table again. */
+	ASSERT_EQ(0, zpci_vm_detach(m));
 	ASSERT_WORKS(zpci_vm_check_pins(m, &self->before, 0));
-	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(0, zpci_vm_attach(m));
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova + 2 * PAGE_SIZE,
 				      2 * PAGE_SIZE).cc);
-	EXPECT_EQ(2, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(2, zpci_shadow_stats().pinned);
 }
 
 /*
@@ -164,10 +162,9 @@ TEST_F(zpci_host, reset)
 	fail(variant->error, 0);
 
 	zpci_vm_open_function(m, variant->mode);
-	ASSERT_EQ(0, zpci_vm_bind(m));
-	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(0, zpci_vm_start(m));
 	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, self->iova, 4 * PAGE_SIZE).cc);
-	EXPECT_EQ(4, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(4, zpci_shadow_stats().pinned);
 }
 
 int main(int argc, char **argv)

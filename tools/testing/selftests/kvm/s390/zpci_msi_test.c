@@ -62,24 +62,15 @@ FIXTURE(zpci_msi) {
 };
 
 FIXTURE_VARIANT(zpci_msi) {
-	const char *mode;
 	u32 flags;
 };
 
-FIXTURE_VARIANT_ADD(zpci_msi, group_direct) {
-	.mode = ZPCI_GROUP,
+FIXTURE_VARIANT_ADD(zpci_msi, direct) {
+	.flags = 0,
 };
 
-FIXTURE_VARIANT_ADD(zpci_msi, group_host) {
-	.mode = ZPCI_GROUP, .flags = KVM_S390_ZPCI_AIF_HOST,
-};
-
-FIXTURE_VARIANT_ADD(zpci_msi, cdev_direct) {
-	.mode = ZPCI_CDEV,
-};
-
-FIXTURE_VARIANT_ADD(zpci_msi, cdev_host) {
-	.mode = ZPCI_CDEV, .flags = KVM_S390_ZPCI_AIF_HOST,
+FIXTURE_VARIANT_ADD(zpci_msi, host) {
+	.flags = KVM_S390_ZPCI_AIF_HOST,
 };
 
 static int aif_register(struct zpci_vm *m, struct kvm_s390_zpci_aif *aif)
@@ -94,7 +85,8 @@ FIXTURE_SETUP(zpci_msi)
 	struct zpci_vm *m = &t->m;
 
 	t->before = zpci_pins_now();
-	zpci_vm_create(m, variant->mode);
+	/* On demand: nothing is pinned without a table. */
+	zpci_vm_create(m, ZPCI_ON_DEMAND);
 	self->created = true;
 	ASSERT_EQ(0, zpci_vm_bind(m));
 	if (!zpci_vm_has(m, VFIO_DEVICE_INFO_ZPCI_AIF_HOST))
@@ -158,12 +150,22 @@ static const char *start_nvme(struct zpci_listener *l, u32 data)
 	return wrong;
 }
 
-/* The table and the interruptions are registered, the controller works. */
+static int table_on(struct zpci_vm *m)
+{
+	return zpci_vm_ioat_on(m) ? : zpci_vm_attach(m);
+}
+
+static int table_off(struct zpci_vm *m)
+{
+	return zpci_vm_ioat_off(m) ? : zpci_vm_detach(m);
+}
+
+/* There is a table, interruptions are registered, the controller works. */
 static const char *set_up(struct msi *t)
 {
 	const char *wrong;
 
-	wrong = error("IOAT_REG", zpci_vm_register(&t->m));
+	wrong = error("the table", table_on(&t->m));
 	if (!wrong)
 		wrong = start_nvme(&t->l, 0);
 	if (!wrong)
@@ -615,7 +617,7 @@ TEST_F(zpci_msi, parameters)
 	struct zpci_vm *m = &t->m;
 	int i;
 
-	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(0, table_on(m));
 	for (i = 0; i < 16; i++) {
 		t->aif.isc = i & 7;
 		t->aif.ibvo = i * 11 % 63;
@@ -654,7 +656,7 @@ static int switch_feature(struct msi *t, enum feature f, bool on)
 		return on ? aif_register(m, &t->aif) :
 			    zpci_vm_aif_deregister(m);
 	default:
-		return on ? zpci_vm_register(m) : zpci_vm_deregister(m);
+		return on ? table_on(m) : table_off(m);
 	}
 }
 
@@ -876,8 +878,10 @@ TEST_F_TIMEOUT(zpci_msi, under_load, ZPCI_TIMEOUT)
 			zpci_vm_close_function(m);
 		}
 		ASSERT_WORKS(silent(t));
+		/* The table is that of the function, not of the KVM device. */
 		if (out == CLOSE_ZPCI || out == CLOSE_FUNCTION)
-			ASSERT_EQ(0, zpci_pins_now().system - t->before.system);
+			ASSERT_EQ(zpci_shadow_stats().pinned,
+				  zpci_pins_now().system - t->before.system);
 		zpci_listener_pause(l);
 
 		zpci_vm_close_zpci(m);
@@ -887,7 +891,7 @@ TEST_F_TIMEOUT(zpci_msi, under_load, ZPCI_TIMEOUT)
 			TH_LOG("round %lu: %s", n, leaked);
 		}
 		m->zpci = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
-		zpci_vm_open_function(m, variant->mode);
+		zpci_vm_open_function(m, ZPCI_ON_DEMAND);
 		ASSERT_EQ(0, zpci_vm_bind(m));
 		/* The vCPU may continue with a doorbell: no DMA without a table */
 		vfio_pci_config_writew(m->device, PCI_COMMAND,

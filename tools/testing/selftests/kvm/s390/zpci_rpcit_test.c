@@ -2,12 +2,11 @@
 /*
  * Test of the answers of RPCIT
  *
- * Tables of cases: operands, malformed translation tables, resources. What the
- * kernel does not decide must go to user space unchanged. The test answers it.
+ * Tables of cases: operands, malformed translation tables. What the kernel does not
+ * decide must go to user space unchanged. The test answers it.
  */
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #include "ioat.h"
 #include "kselftest_harness.h"
@@ -22,7 +21,6 @@
 
 #define CC_OK		0
 #define CC_ERR		1
-#define ST_NO_RESOURCES	16
 
 enum outcome {
 	BY_KERNEL,	/* condition code 0, no exit */
@@ -183,6 +181,7 @@ FIXTURE_TEARDOWN(zpci_operands)
 TEST_F(zpci_operands, answer)
 {
 	struct kvm_s390_zpci_ioat_stats s;
+	struct zpci_shadow_stats shadow;
 	struct zpci_vm *m = &self->m;
 	u64 start = variant->start;
 	bool own = !variant->fh;
@@ -195,12 +194,13 @@ TEST_F(zpci_operands, answer)
 	r = zpci_guest_rpcit_fh(&m->guest, fh, start, variant->len,
 				variant->flags);
 	s = zpci_vm_stats(m);
+	shadow = zpci_shadow_stats();
 
 	EXPECT_EQ(variant->pgm, r.pgm) {
 		TH_LOG("program interruption code");
 	}
-	EXPECT_EQ(variant->mapped, s.mapped);
-	EXPECT_EQ(variant->mapped, s.pinned);
+	EXPECT_EQ(variant->mapped, shadow.mapped);
+	EXPECT_EQ(variant->mapped, shadow.pinned);
 
 	switch (variant->outcome) {
 	case BY_KERNEL:
@@ -362,146 +362,65 @@ TEST_F(zpci_malformed, answer)
 	EXPECT_EQ(USER_STATUS, r.status);
 	EXPECT_EQ(1, s.rpcits_user);
 	EXPECT_EQ(0, s.rpcits);
-	EXPECT_EQ(0, s.pinned) {
-		TH_LOG("something is pinned for a malformed entry");
+	EXPECT_EQ(0, zpci_shadow_stats().pinned) {
+		TH_LOG("something is mapped for a malformed entry");
 	}
 
 	zpci_guest_edit(&m->guest, variant->level, m->pba, ~0UL, old);
 	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
-	s = zpci_vm_stats(m);
 	EXPECT_EQ(0, r.exits) {
 		TH_LOG("kernel does not recover from a malformed table");
 	}
 	EXPECT_EQ(CC_OK, r.cc);
-	EXPECT_EQ(1, s.pinned);
+	EXPECT_EQ(1, zpci_shadow_stats().pinned);
 }
 
-/* Without a registration user space gets every RPCIT. */
-TEST(not_registered)
+/* The smallest aperture: what is behind it is outside, also with length 0. */
+TEST(one_frame)
 {
 	struct zpci_vm vm, *m = &vm;
-	struct zpci_rpcit r;
+	int i;
 
 	zpci_vm_setup(m, ZPCI_NESTED);
-	ASSERT_EQ(0, zpci_vm_deregister(m));
-	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
-	EXPECT_EQ(1, r.exits);
-	EXPECT_EQ(3, r.cc);
-	EXPECT_EQ(0, zpci_vm_stats(m).rpcits);
-	ASSERT_EQ(0, zpci_vm_register(m));
-	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
-	EXPECT_EQ(0, r.exits);
+	m->pal = m->pba + PAGE_SIZE - 1;
+	ASSERT_EQ(0, zpci_vm_attach(m));
+	ASSERT_WORKS(zpci_vm_map(m, m->pba, ZPCI_GUEST_PAGE(10), PAGE_SIZE, 0));
+	EXPECT_EQ(1, zpci_shadow_stats().pinned);
+	for (i = 1; i <= 3; i++) {
+		EXPECT_EQ(1, zpci_guest_rpcit(&m->guest, m->pal + 1, 0).exits);
+		EXPECT_EQ(i, zpci_vm_stats(m).rpcits_user);
+	}
+	EXPECT_EQ(1, zpci_vm_stats(m).rpcits);
 	zpci_vm_destroy(m);
 }
 
 /*
- * Resources: RLIMIT_MEMLOCK, which a process without CAP_IPC_LOCK can't exceed
+ * A frame that the process can't write to. The parent pins it for writing, whatever
+ * the guest's entry says. On demand, for a pinned parent has pinned it before.
  */
-FIXTURE(zpci_resources) {
-	struct zpci_vm m;
-	struct zpci_pins before;
-};
-
-FIXTURE_VARIANT(zpci_resources) {
-	const char *mode;
-};
-
-FIXTURE_VARIANT_ADD(zpci_resources, group) {
-	.mode = ZPCI_GROUP,
-};
-
-FIXTURE_VARIANT_ADD(zpci_resources, cdev) {
-	.mode = ZPCI_CDEV,
-};
-
-FIXTURE_VARIANT_ADD(zpci_resources, on_demand) {
-	.mode = ZPCI_ON_DEMAND,
-};
-
-#define LIMIT_PAGES	8
-
-FIXTURE_SETUP(zpci_resources)
+TEST(frame_not_accessible)
 {
-	self->before = zpci_pins_now();
-	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
-	zpci_vm_create(&self->m, variant->mode);
-	ASSERT_EQ(0, zpci_vm_bind(&self->m));
-	ASSERT_EQ(0, zpci_vm_register(&self->m));
-}
-
-FIXTURE_TEARDOWN(zpci_resources)
-{
-	zpci_vm_destroy(&self->m);
-}
-
-TEST_F(zpci_resources, memlock)
-{
-	struct rlimit limit = {
-		.rlim_cur = self->before.locked_kb * 1024 +
-			    LIMIT_PAGES * PAGE_SIZE,
-		.rlim_max = RLIM_INFINITY,
-	};
-	struct kvm_s390_zpci_ioat_stats s;
-	struct zpci_vm *m = &self->m;
-	u64 more = m->pba + LIMIT_PAGES * PAGE_SIZE;
+	struct zpci_vm vm, *m = &vm;
 	struct zpci_rpcit r;
+	void *hva;
 
-	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
-
-	/* Map up to the limit. One page more fails. */
-	ASSERT_WORKS(zpci_vm_map(m, m->pba, ZPCI_GUEST_PAGE(10),
-				 LIMIT_PAGES * PAGE_SIZE, 0));
-	ASSERT_WORKS(zpci_vm_check_pins(m, &self->before, LIMIT_PAGES));
-	zpci_guest_map(&m->guest, more, ZPCI_GUEST_PAGE(30), 2 * PAGE_SIZE, 0);
-	r = zpci_guest_rpcit(&m->guest, more, 2 * PAGE_SIZE);
-	EXPECT_EQ(0, r.exits);
-	EXPECT_EQ(CC_ERR, r.cc) {
-		TH_LOG("RLIMIT_MEMLOCK is exceeded");
-	}
-	EXPECT_EQ(ST_NO_RESOURCES, r.status);
-	s = zpci_vm_stats(m);
-	EXPECT_EQ(1, s.rpcits_nores);
-	EXPECT_EQ(LIMIT_PAGES, s.pinned);
-
-	/* Do what Linux guests do: unmap something and try again. */
-	ASSERT_WORKS(zpci_vm_unmap(m, m->pba, 2 * PAGE_SIZE));
-	EXPECT_EQ(LIMIT_PAGES - 2, zpci_vm_stats(m).pinned);
-	r = zpci_guest_rpcit(&m->guest, more, 2 * PAGE_SIZE);
-	EXPECT_EQ(CC_OK, r.cc) {
-		TH_LOG("RPCIT does not recover from lack of resources");
-	}
-	EXPECT_EQ(0, r.exits);
-	s = zpci_vm_stats(m);
-	EXPECT_EQ(LIMIT_PAGES, s.pinned);
-	EXPECT_EQ(LIMIT_PAGES, s.pinned_peak);
-
-	ASSERT_EQ(0, zpci_vm_deregister(m));
-	ASSERT_WORKS(zpci_vm_check_pins(m, &self->before, 0));
-}
-
-/* A frame of guest memory that the process can't write */
-TEST_F(zpci_resources, frame_not_accessible)
-{
-	void *hva = zpci_guest_hva(&self->m.guest, ZPCI_GUEST_PAGE(10));
-	struct zpci_vm *m = &self->m;
-	struct zpci_rpcit r;
-
+	zpci_vm_setup(m, ZPCI_ON_DEMAND);
+	hva = zpci_guest_hva(&m->guest, ZPCI_GUEST_PAGE(10));
 	zpci_guest_map(&m->guest, m->pba, ZPCI_GUEST_PAGE(10), PAGE_SIZE, 0);
 	ASSERT_EQ(0, mprotect(hva, PAGE_SIZE, PROT_READ));
 	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
 	EXPECT_EQ(1, r.exits) {
 		TH_LOG("cc %u for a frame that can't be written to", r.cc);
 	}
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
-	/* A read-only mapping works, if KVM pins: an IOAS is pinned as it is. */
 	zpci_guest_map(&m->guest, m->pba, ZPCI_GUEST_PAGE(10), PAGE_SIZE,
 		       IOAT_PROTECTED);
 	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
-	EXPECT_EQ(zpci_mode_is_nested(variant->mode), r.exits);
-	EXPECT_EQ(!r.exits, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(1, r.exits);
+	EXPECT_EQ(0, zpci_shadow_stats().pinned);
 	ASSERT_EQ(0, mprotect(hva, PAGE_SIZE, PROT_READ | PROT_WRITE));
 	ASSERT_WORKS(zpci_vm_map(m, m->pba, ZPCI_GUEST_PAGE(10), PAGE_SIZE, 0));
-	EXPECT_EQ(1, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(1, zpci_shadow_stats().pinned);
+	zpci_vm_destroy(m);
 }
 
 int main(int argc, char **argv)

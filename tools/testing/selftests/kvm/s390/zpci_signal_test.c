@@ -53,7 +53,7 @@ struct source {
 	pthread_t runner;
 	int uffd;
 	u64 page;
-	struct zpci_vm *m;	/* whose memory iommufd pins */
+	struct zpci_vm *m;
 	bool done;
 };
 
@@ -79,8 +79,7 @@ static void *send_signal(void *arg)
 	TEST_ASSERT(read(source->uffd, &msg, sizeof(msg)) == sizeof(msg) &&
 		    !pthread_kill(source->runner, SIGUSR1) &&
 		    !ioctl(source->uffd, UFFDIO_ZEROPAGE, &zero), "no signal");
-	if (source->m)
-		zpci_vm_make_pinnable(source->m);
+	zpci_vm_make_pinnable(source->m);
 	WRITE_ONCE(source->done, true);
 	return NULL;
 }
@@ -126,18 +125,7 @@ static void take_signal(void)
 	sigtimedwait(&set, NULL, &none);
 }
 
-FIXTURE_VARIANT(zpci_signal) {
-	const char *mode;
-};
-
-FIXTURE_VARIANT_ADD(zpci_signal, cdev) {
-	.mode = ZPCI_CDEV,
-};
-
-FIXTURE_VARIANT_ADD(zpci_signal, on_demand) {
-	.mode = ZPCI_ON_DEMAND,
-};
-
+/* On demand: with a pinned parent an RPCIT waits for no page. */
 FIXTURE_SETUP(zpci_signal)
 {
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
@@ -146,14 +134,12 @@ FIXTURE_SETUP(zpci_signal)
 	int i;
 
 	self->before = zpci_pins_now();
-	/* For an IOAS the limit is that of the process that maps memory. */
-	if (zpci_mode_is_nested(variant->mode)) {
-		ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &unlimited));
-		ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
-	}
-	zpci_vm_setup_nvme(m, variant->mode, false);
+	/* The limit is that of the process that maps memory into the IOAS. */
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &unlimited));
+	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
+	zpci_vm_setup_nvme(m, ZPCI_ON_DEMAND, false);
 	zpci_guest_add_vcpu(&m->guest, &self->peer);
-	self->queues = zpci_vm_stats(m).pinned;
+	self->queues = zpci_shadow_stats().pinned;
 	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 	for (i = 0; i < SEGMENTS; i++) {
 		iova = self->iova + i * IOAT_FRAME_1M;
@@ -161,10 +147,8 @@ FIXTURE_SETUP(zpci_signal)
 			       PAGES * PAGE_SIZE, 0);
 	}
 	/* With a signal pending iommufd does not wait for any page. */
-	if (zpci_mode_is_nested(variant->mode)) {
-		zpci_vm_make_pinnable(m);
-		self->source.m = m;
-	}
+	zpci_vm_make_pinnable(m);
+	self->source.m = m;
 	/* In the first segment, at a page that no RPCIT of a peer touches */
 	self->source.page = (uintptr_t)zpci_guest_hva(&m->guest,
 						      ZPCI_GUEST_PAGE(17));
@@ -174,18 +158,13 @@ FIXTURE_SETUP(zpci_signal)
 
 FIXTURE_TEARDOWN(zpci_signal)
 {
-	struct kvm_s390_zpci_ioat_stats s;
 	struct zpci_vm *m = &self->m;
 
 	pthread_cancel(self->source.sender);
 	pthread_join(self->source.sender, NULL);
 	close(self->source.uffd);
 	take_signal();
-	zpci_vm_deregister(m);
-	s = zpci_vm_stats(m);
-	EXPECT_EQ(0, s.pinned);
-	EXPECT_EQ(0, s.tables);
-	EXPECT_EQ(s.mapped, s.unmapped);
+	ASSERT_EQ(0, zpci_vm_detach(m));
 	ASSERT_WORKS(zpci_vm_check_pins(m, &self->before, 0));
 	zpci_vm_destroy(m);
 }
@@ -196,12 +175,12 @@ FIXTURE_TEARDOWN(zpci_signal)
  */
 static int step(struct zpci_vm *m, struct zpci_rpcit *r)
 {
-	u64 before = zpci_vm_stats(m).interrupted;
+	u64 before = zpci_shadow_stats().interrupted;
 	int i, err;
 
 	for (i = 0; i < MANY; i++) {
 		err = zpci_guest_step(&m->guest, r);
-		if (err != -EINTR || zpci_vm_stats(m).interrupted != before)
+		if (err != -EINTR || zpci_shadow_stats().interrupted != before)
 			return err;
 		take_signal();
 	}
@@ -209,19 +188,18 @@ static int step(struct zpci_vm *m, struct zpci_rpcit *r)
 }
 
 /*
- * The same for the first time. KVM pins the page that is missing once it is there.
- * If iommufd does, the signal ends the wait for the page before anything is done.
+ * The same for the first time. The signal ends the wait for the page before anything
+ * is done.
  */
 static int first_step(struct zpci_vm *m, struct source *source, struct zpci_rpcit *r)
 {
-	int err = step(m, r);
+	int err = zpci_guest_step(&m->guest, r);
 
-	if (err == -EINTR && zpci_mode_is_nested(m->mode)) {
-		while (!READ_ONCE(source->done))
-			usleep(1000);
-		err = step(m, r);
-	}
-	return err;
+	if (err != -EINTR)
+		return err;
+	while (!READ_ONCE(source->done))
+		usleep(1000);
+	return step(m, r);
 }
 
 /* Run until it is complete. */
@@ -257,37 +235,38 @@ static const char *all_arrive(struct zpci_vm *m, u64 iova)
 /* Each KVM_RUN makes progress. Nothing is done twice. */
 TEST_F(zpci_signal, carried_on)
 {
-	struct kvm_s390_zpci_ioat_stats before, after;
+	struct zpci_shadow_stats before, after;
 	struct zpci_vm *m = &self->m;
 	struct kvm_run *run = m->guest.vcpu->run;
+	u64 start, rpcits, given_way = 0;
 	struct zpci_rpcit r;
-	u64 start, given_way = 0;
 	int err;
 
-	start = zpci_vm_stats(m).mapped;
+	start = zpci_shadow_stats().mapped;
+	rpcits = zpci_vm_stats(m).rpcits;
 	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
-	before = zpci_vm_stats(m);
+	before = zpci_shadow_stats();
 	ASSERT_LT(start, before.mapped);
 	while ((err = step(m, &r)) == -EINTR) {
-		after = zpci_vm_stats(m);
+		after = zpci_shadow_stats();
 		ASSERT_EQ(before.interrupted + 1, after.interrupted);
 		ASSERT_EQ(KVM_EXIT_INTR, run->exit_reason);
 		ASSERT_LT(before.mapped, after.mapped) {
 			TH_LOG("interruption %lu: nothing was done", given_way);
 		}
 		ASSERT_GT(SEGMENTS, ++given_way);
-		ASSERT_EQ(before.rpcits, after.rpcits);
+		ASSERT_EQ(rpcits, zpci_vm_stats(m).rpcits);
 		before = after;
 	}
 	ASSERT_EQ(0, err);
 	EXPECT_EQ(0, r.cc);
 	EXPECT_EQ(0, r.exits);
 	EXPECT_LT(1, given_way);
-	after = zpci_vm_stats(m);
+	after = zpci_shadow_stats();
 	EXPECT_EQ(start + SEGMENTS * PAGES, after.mapped);
 	EXPECT_EQ(0, after.unmapped);
-	EXPECT_EQ(before.rpcits + 1, after.rpcits);
-	EXPECT_EQ(0, after.rpcits_user);
+	EXPECT_EQ(rpcits + 1, zpci_vm_stats(m).rpcits);
+	EXPECT_EQ(0, zpci_vm_stats(m).rpcits_user);
 	ASSERT_WORKS(all_arrive(m, self->iova));
 }
 
@@ -301,14 +280,14 @@ TEST_F(zpci_signal, immediate_exit)
 	int i;
 
 	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
-	mapped = zpci_vm_stats(m).mapped;
-	interrupted = zpci_vm_stats(m).interrupted;
+	mapped = zpci_shadow_stats().mapped;
+	interrupted = zpci_shadow_stats().interrupted;
 	run->immediate_exit = 1;
 	for (i = 0; i < 3; i++)
 		ASSERT_EQ(-EINTR, zpci_guest_step(&m->guest, &r));
 	run->immediate_exit = 0;
-	EXPECT_EQ(mapped, zpci_vm_stats(m).mapped);
-	EXPECT_EQ(interrupted, zpci_vm_stats(m).interrupted);
+	EXPECT_EQ(mapped, zpci_shadow_stats().mapped);
+	EXPECT_EQ(interrupted, zpci_shadow_stats().interrupted);
 	ASSERT_EQ(0, step_to_end(m, &r));
 	EXPECT_EQ(0, r.cc);
 	EXPECT_EQ(0, r.exits);
@@ -323,7 +302,7 @@ TEST_F(zpci_signal, table_changes)
 	struct zpci_rpcit r;
 
 	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
-	EXPECT_EQ(self->queues + PAGES, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(self->queues + PAGES, zpci_shadow_stats().pinned);
 	/*
 	 * Before: needs an RPCIT of its own, which does not disturb this one.
 	 */
@@ -338,7 +317,7 @@ TEST_F(zpci_signal, table_changes)
 	ASSERT_EQ(0, step_to_end(m, &r));
 	EXPECT_EQ(0, r.cc);
 	EXPECT_EQ(0, r.exits);
-	EXPECT_EQ(self->queues + SEGMENTS * PAGES - 1, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(self->queues + SEGMENTS * PAGES - 1, zpci_shadow_stats().pinned);
 	ASSERT_WORKS(arrives(m, self->iova, ZPCI_GUEST_PAGE(80)));
 	ASSERT_WORKS(arrives(m, last, ZPCI_GUEST_PAGE(81)));
 	EXPECT_EQ(NVME_FUNCTION_ERROR,
@@ -363,7 +342,7 @@ TEST_F(zpci_signal, other_operands)
 	ASSERT_EQ(0, step_to_end(m, &r));
 	EXPECT_EQ(0, r.cc);
 	EXPECT_EQ(0, r.exits);
-	EXPECT_EQ(self->queues + 2 * PAGES, zpci_vm_stats(m).pinned) {
+	EXPECT_EQ(self->queues + 2 * PAGES, zpci_shadow_stats().pinned) {
 		TH_LOG("the old range was refreshed, or the new one was not");
 	}
 }
@@ -377,36 +356,48 @@ TEST_F(zpci_signal, done_by_user_space)
 	struct zpci_rpcit r;
 
 	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
-	mapped = zpci_vm_stats(m).mapped;
+	mapped = zpci_shadow_stats().mapped;
 	rpcits = zpci_vm_stats(m).rpcits;
 	run->psw_addr += RPCIT_ILEN;
 	run->psw_mask |= 2UL << 44;	/* condition code 2 or 3 */
 	ASSERT_EQ(0, step_to_end(m, &r));
 	EXPECT_LE(2, r.cc);
 	EXPECT_EQ(0, r.exits);
-	EXPECT_EQ(mapped, zpci_vm_stats(m).mapped);
+	EXPECT_EQ(mapped, zpci_shadow_stats().mapped);
 	EXPECT_EQ(rpcits, zpci_vm_stats(m).rpcits);
 }
 
-/* Register the table again, or attach it: the guest refreshes all of it. */
-TEST_F(zpci_signal, registered_anew)
+/* Another table is attached: the guest refreshes all of it. */
+TEST_F(zpci_signal, attached_anew)
 {
 	struct zpci_vm *m = &self->m;
 	struct zpci_rpcit r;
 
 	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
-	ASSERT_EQ(0, zpci_mode_is_nested(variant->mode) ? zpci_vm_attach(m) :
-							  zpci_vm_deregister(m));
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	ASSERT_EQ(0, zpci_vm_attach(m));
+	EXPECT_EQ(0, zpci_shadow_stats().pinned);
 	ASSERT_WORKS(zpci_vm_check_pins(m, &self->before, 0));
-	if (!zpci_mode_is_nested(variant->mode))
-		ASSERT_EQ(0, zpci_vm_register(m));
 	ASSERT_EQ(0, step_to_end(m, &r));
 	EXPECT_EQ(0, r.cc);
 	EXPECT_EQ(0, r.exits);
-	EXPECT_EQ(SEGMENTS * PAGES, zpci_vm_stats(m).pinned) {
+	EXPECT_EQ(SEGMENTS * PAGES, zpci_shadow_stats().pinned) {
 		TH_LOG("only what was left of the range was refreshed");
 	}
+}
+
+/* KVM is told to leave the handle alone, and to answer it again. */
+TEST_F(zpci_signal, off_and_on)
+{
+	struct zpci_vm *m = &self->m;
+	struct zpci_rpcit r;
+
+	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
+	ASSERT_EQ(0, zpci_vm_ioat_off(m));
+	ASSERT_EQ(0, zpci_vm_ioat_on(m));
+	ASSERT_EQ(0, step_to_end(m, &r));
+	EXPECT_EQ(0, r.cc);
+	EXPECT_EQ(0, r.exits);
+	ASSERT_WORKS(all_arrive(m, self->iova));
 }
 
 /* A limit is hit later on: the guest gets the status and can continue. */
@@ -417,24 +408,20 @@ TEST_F(zpci_signal, no_resources)
 	struct zpci_rpcit r;
 
 	ASSERT_EQ(0, getrlimit(RLIMIT_MEMLOCK, &old));
-	ASSERT_EQ(0, zpci_pins_drop_ipc_lock());
-	/* The limit is that of the process at registration. */
-	ASSERT_EQ(0, zpci_vm_deregister(m));
-	ASSERT_EQ(0, zpci_vm_register(m));
 	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
-	EXPECT_EQ(PAGES, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(self->queues + PAGES, zpci_shadow_stats().pinned);
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &none));
 	ASSERT_EQ(0, step_to_end(m, &r));
 	EXPECT_EQ(CC_ERR, r.cc);
 	EXPECT_EQ(ST_NO_RESOURCES, r.status);
 	EXPECT_EQ(0, r.exits);
-	EXPECT_EQ(PAGES, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(self->queues + PAGES, zpci_shadow_stats().pinned);
 	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_nores);
 	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &old));
 	zpci_guest_begin_rpcit(&m->guest, self->iova, SEGMENTS * IOAT_FRAME_1M);
 	ASSERT_EQ(0, step_to_end(m, &r));
 	EXPECT_EQ(0, r.cc);
-	EXPECT_EQ(SEGMENTS * PAGES, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(self->queues + SEGMENTS * PAGES, zpci_shadow_stats().pinned);
 }
 
 /*
@@ -480,10 +467,10 @@ TEST_F(zpci_signal, user_malformed)
 	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
 	zpci_guest_edit(&self->peer, IOAT_SEGMENT, last, 0, IOAT_TYPE_MASK);
 	is_for_user_space(_metadata, m, self->iova);
-	EXPECT_EQ(1, zpci_vm_stats(m).user_format);
+	EXPECT_EQ(1, zpci_shadow_stats().refused_format);
 	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
 	EXPECT_EQ(self->queues + (SEGMENTS - 1) * PAGES,
-		  zpci_vm_stats(m).pinned) {
+		  zpci_shadow_stats().pinned) {
 		TH_LOG("what was done before is lost");
 	}
 }
@@ -504,10 +491,9 @@ TEST_F(zpci_signal, user_memory)
 	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
 	ASSERT_EQ(0, zpci_slot_delete(m, ZPCI_SLOT));
 	is_for_user_space(_metadata, m, self->iova);
-	EXPECT_EQ(1, zpci_vm_stats(m).user_memory);
 	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
 	EXPECT_EQ(self->queues + (SEGMENTS - 1) * PAGES,
-		  zpci_vm_stats(m).pinned);
+		  zpci_shadow_stats().pinned);
 }
 
 /* The function is detached and loses its table. */
@@ -518,11 +504,9 @@ TEST_F(zpci_signal, user_gone)
 
 	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
 	ASSERT_EQ(0, zpci_function_detach(m->device));
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
 	is_for_user_space(_metadata, m, self->iova);
-	EXPECT_EQ(1, zpci_vm_stats(m).user_gone);
 	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	EXPECT_FALSE(zpci_shadow_stats().attached);
 }
 
 /* The function is in error state, and the host's RPCIT fails. */
@@ -542,21 +526,21 @@ TEST_F(zpci_signal, user_host)
 	ASSERT_EQ(NVME_FUNCTION_ERROR,
 		  nvme_identify_ctrl(&m->nvme, m->pal & ~(PAGE_SIZE - 1), 0));
 	is_for_user_space(_metadata, m, self->iova);
-	EXPECT_EQ(1, zpci_vm_stats(m).user_host);
+	EXPECT_EQ(1, zpci_shadow_stats().refused_host);
 	EXPECT_EQ(1, zpci_vm_stats(m).rpcits_user);
 }
 
-/* The table is deregistered: KVM can't complete the RPCIT. */
-TEST_F(zpci_signal, user_deregistered)
+/* KVM is told to leave the handle alone. */
+TEST_F(zpci_signal, user_switched_off)
 {
 	struct zpci_vm *m = &self->m;
 	struct zpci_rpcit r;
 
 	ASSERT_EQ(-EINTR, first_step(m, &self->source, &r));
-	ASSERT_EQ(0, zpci_vm_deregister(m));
+	ASSERT_EQ(0, zpci_vm_ioat_off(m));
 	is_for_user_space(_metadata, m, self->iova);
 	EXPECT_EQ(0, zpci_vm_stats(m).rpcits_user);
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(self->queues + PAGES, zpci_shadow_stats().pinned);
 }
 
 int main(int argc, char **argv)

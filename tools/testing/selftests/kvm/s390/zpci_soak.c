@@ -65,12 +65,12 @@ static const char * const names[THREADS] = {
 
 /* Ways in which mappings end */
 enum end {
-	END_DEREGISTER, END_ZPCI, END_FUNCTION, END_RESET, END_DETACH, END_SLOT,
+	END_OFF, END_ZPCI, END_FUNCTION, END_RESET, END_DETACH, END_SLOT,
 	END_VM, END_KILL, ENDS,
 };
 
 static const char * const end_names[ENDS] = {
-	"tables deregistered", "KVM devices closed", "functions closed",
+	"KVM switched off", "KVM devices closed", "functions closed",
 	"functions reset", "functions detached", "memory slots deleted",
 	"VMs closed", "processes killed",
 };
@@ -99,17 +99,16 @@ static struct shared {
 	u64 lost_guests;
 	u64 mapped;
 	u64 unmapped;
-	u64 user_range;
-	u64 user_format;
-	u64 user_memory;
-	u64 user_host;
-	u64 user_gone;
+	u64 refused_nomem;
+	u64 refused_format;
+	u64 refused_memory;
+	u64 refused_host;
 	u64 interrupted;
 	u64 refreshes;
 	u64 refresh_errors;
 	u64 ends[ENDS];
 	u64 digest[THREADS];
-	struct kvm_s390_zpci_ioat_stats last;
+	struct zpci_shadow_stats last;
 	bool to_be_killed;
 	unsigned int noted[THREADS];
 	struct note notes[THREADS][NOTES];
@@ -533,81 +532,69 @@ static int did(const char *what, u64 a, u64 b, int err, const int *allowed)
 	return err;
 }
 
-/* A nested HWPT has counters of its own, which begin with 0. */
-static u64 since(u64 now, u64 before)
-{
-	return now < before ? now : now - before;
-}
-
-/* Add up the counters of all bindings. bind_function() resets them. */
+/*
+ * Add up the counters of all tables. A table takes some of its counters with it. Not
+ * with a fault armed, which this could meet.
+ */
 static void account(void)
 {
-	struct kvm_s390_zpci_ioat_stats s;
+	struct zpci_shadow_stats s = zpci_shadow_stats();
 
-	if (zpci_vm_get_stats(&round.m, &s))
-		return;
-	shared->mapped += since(s.mapped, shared->last.mapped);
-	shared->unmapped += since(s.unmapped, shared->last.unmapped);
-	shared->user_range += s.user_range - shared->last.user_range;
-	shared->user_format += s.user_format - shared->last.user_format;
-	shared->user_memory += s.user_memory - shared->last.user_memory;
-	shared->user_host += s.user_host - shared->last.user_host;
-	shared->user_gone += s.user_gone - shared->last.user_gone;
+	if (s.walks < shared->last.walks || s.mapped < shared->last.mapped)
+		memset(&shared->last, 0, sizeof(shared->last));
+	shared->mapped += s.mapped - shared->last.mapped;
+	shared->unmapped += s.unmapped - shared->last.unmapped;
+	shared->refused_nomem += s.refused_nomem - shared->last.refused_nomem;
+	shared->refused_format += s.refused_format - shared->last.refused_format;
+	shared->refused_memory += s.refused_memory - shared->last.refused_memory;
+	shared->refused_host += s.refused_host - shared->last.refused_host;
 	shared->interrupted += s.interrupted - shared->last.interrupted;
-	shared->refreshes += since(s.refreshes, shared->last.refreshes);
-	shared->refresh_errors += since(s.refresh_errors,
-					shared->last.refresh_errors);
+	shared->refreshes += s.refreshes - shared->last.refreshes;
+	shared->refresh_errors += s.refresh_errors -
+				  shared->last.refresh_errors;
 	shared->last = s;
 }
 
-static int do_register(u64 pba, u64 pal, u64 iota)
+static int attach_table(u64 iota, u64 pba, u64 pal)
 {
 	static const int allowed[] = {
-		EFAULT, EINVAL, ENODEV, EOPNOTSUPP, EEXIST, EBUSY, ENOMEM, EIO,
-		0
+		EFAULT, EINVAL, EOPNOTSUPP, ENOMEM, EIO, 0
 	};
-	bool nested = zpci_mode_is_nested(round.m.mode);
-	struct kvm_s390_zpci_ioat ioat = {
-		.flags = nested ? KVM_S390_ZPCI_IOAT_NESTED : 0,
-		.fh = ZPCI_GUEST_FH,
-		.pba = pba,
-		.pal = pal,
-		.iota = nested ? 0 : iota,
-	};
-	int err = __kvm_device_attr_set(round.m.zpci, KVM_DEV_S390_ZPCI_IOAT,
-					KVM_DEV_S390_ZPCI_IOAT_REG, &ioat) ?
-		  errno : 0;
+	int err = zpci_vm_attach_table(&round.m, iota, pba, pal);
 
-	disarm();
-	/* Also if KVM has a registration: one HWPT replaces another. */
-	if (nested && (!err || err == EEXIST)) {
-		int err_nested = zpci_vm_attach_nested(&round.m, iota, pba, pal);
-
-		err = err_nested ? : err;
-	}
-	return did("register", pba, pal, err, allowed);
+	return did("attach", pba, pal, err, allowed);
 }
 
-static int register_table(void)
+static int attach(void)
 {
-	return do_register(round.t.pba, round.t.pal,
-			   zpci_tables_iota(&round.t));
+	return attach_table(zpci_tables_iota(&round.t), round.t.pba,
+			    round.t.pal);
 }
 
-static int deregister_table(void)
+static int detach(void)
 {
-	static const int allowed[] = { ENOENT, EFAULT, 0 };
-	int err;
+	int err = zpci_vm_detach(&round.m);
 
-	err = __kvm_device_attr_set(round.m.zpci, KVM_DEV_S390_ZPCI_IOAT,
-				    KVM_DEV_S390_ZPCI_IOAT_DEREG, NULL) ?
-	      errno : 0;
-	disarm();
-	err = zpci_vm_detach_nested(&round.m) ? : err;
-	did("deregister", 0, 0, err, allowed);
 	if (!err)
-		count(&shared->ends[END_DEREGISTER]);
-	return err;
+		count(&shared->ends[END_DETACH]);
+	return did("detach", 0, 0, err, NULL);
+}
+
+static int ioat_on(void)
+{
+	static const int allowed[] = { EFAULT, ENODEV, EEXIST, ENOMEM, 0 };
+
+	return did("IOAT on", 0, 0, zpci_vm_ioat_on(&round.m), allowed);
+}
+
+static int ioat_off(void)
+{
+	static const int allowed[] = { EFAULT, ENOENT, 0 };
+	int err = zpci_vm_ioat_off(&round.m);
+
+	if (!err)
+		count(&shared->ends[END_OFF]);
+	return did("IOAT off", 0, 0, err, allowed);
 }
 
 static int bind_function(void)
@@ -616,12 +603,7 @@ static int bind_function(void)
 		EFAULT, EBADF, ENODEV, EPERM, EBUSY, ENOMEM, 0
 	};
 
-	int err;
-
-	err = did("bind", 0, 0, zpci_vm_bind(&round.m), allowed);
-	if (!err)
-		memset(&shared->last, 0, sizeof(shared->last));
-	return err;
+	return did("bind", 0, 0, zpci_vm_bind(&round.m), allowed);
 }
 
 /*
@@ -645,13 +627,10 @@ static int reset_function(void)
 	return did("reset", 0, 0, err, NULL);
 }
 
+/* Leave the HWPT: it can be attached again, but it need not. */
 static void detach_function(void)
 {
-	int err = zpci_function_detach(round.m.device);
-
-	if (!err)
-		count(&shared->ends[END_DETACH]);
-	did("detach", 0, 0, err, NULL);
+	did("detach function", 0, 0, zpci_function_detach(round.m.device), NULL);
 }
 
 static void read_stats(void)
@@ -678,7 +657,7 @@ static void set_slot(u64 size, u32 flags)
 	did(size ? "set slot" : "delete slot", size, flags, err, NULL);
 	if (err)
 		return;
-	/* The same for a nested HWPT, if that is not so already */
+	/* The same for the parent, if that is not so already */
 	if (size)
 		err = zpci_vm_plug(&round.m, &slot->region);
 	else
@@ -699,7 +678,6 @@ static void set_limit(u64 pages)
 
 static void reopen_zpci(void)
 {
-	account();
 	zpci_vm_close_zpci(&round.m);
 	count(&shared->ends[END_ZPCI]);
 	note(OPERATOR, "close KVM device", 0, 0, 0);
@@ -709,11 +687,7 @@ static void reopen_zpci(void)
 
 static const char *any_mode(u64 random)
 {
-	static const char * const modes[] = {
-		ZPCI_GROUP, ZPCI_CDEV, ZPCI_NESTED, ZPCI_ON_DEMAND,
-	};
-
-	return modes[random % ARRAY_SIZE(modes)];
+	return random & 1 ? ZPCI_ON_DEMAND : ZPCI_NESTED;
 }
 
 static void reopen_function(const char *mode)
@@ -725,56 +699,28 @@ static void reopen_function(const char *mode)
 	refreshes_work();
 	count(&shared->ends[END_FUNCTION]);
 	note(OPERATOR, "close function", 0, 0, 0);
-	/* The parent of nested HWPTs pins all memory. */
-	if (zpci_mode_is_nested(mode))
-		set_limit(~0UL);
+	/* A parent may pin all memory. */
+	set_limit(~0UL);
 	zpci_vm_open_function(&round.m, mode);
-	note(OPERATOR, "open function", zpci_mode_is_cdev(mode),
-	     zpci_mode_is_nested(mode), 0);
+	note(OPERATOR, "open function", zpci_mode_is_on_demand(mode), 0, 0);
 	round.t.pba = pba;
 	round.t.pal = pal;
 }
 
-/* Undo most of what prevents a registered table. */
+/* Undo most of what keeps the kernel from answering RPCITs. */
 static void bring_up(void)
 {
-	struct kvm_s390_zpci_ioat_stats s;
-
-	if (zpci_mode_is_cdev(round.m.mode))
-		did("attach", 0, 0, zpci_function_attach(round.m.device), NULL);
 	bind_function();
-	/* A table may be registered although the function lost its domain. */
-	if (register_table() == EEXIST &&
-	    !zpci_vm_get_stats(&round.m, &s) &&
-	    s.user_gone != shared->last.user_gone) {
-		deregister_table();
-		register_table();
-	}
-}
-
-static void map_and_unmap(void)
-{
-	struct iommu *iommu = round.m.device->iommu;
-	struct dma_region region = {
-		.vaddr = zpci_guest_hva(&round.m.guest, ZPCI_GUEST_TABLES),
-		.iova = round.m.start_dma,
-		.size = IOAT_FRAME_1M,
-	};
-
-	if (!did("VFIO map", 0, 0, -__iommu_map(iommu, &region), NULL)) {
-		disarm();
-		did("VFIO unmap", 0, 0, -__iommu_unmap(iommu, &region, NULL),
-		    NULL);
-	}
+	ioat_on();
+	attach();
 }
 
 static void operate(struct zpci_random *rnd)
 {
-	struct vfio_pci_device *f = round.m.device;
-	bool cdev = zpci_mode_is_cdev(round.m.mode);
 	u64 a = zpci_random(rnd), b = zpci_random(rnd);
 	u64 kind = zpci_random_below(rnd, 40);
 
+	account();
 	/* The kinds whose calls must not fail are last. */
 	if (kind < 28)
 		maybe_arm(rnd, false);
@@ -783,22 +729,28 @@ static void operate(struct zpci_random *rnd)
 		bring_up();
 		break;
 	case 8 ... 11:
-		register_table();
+		attach();
 		break;
-	case 12 ... 13:
-		deregister_table();
+	case 12:
+		detach();
 		break;
-	case 14 ... 15:
+	case 13:
+		ioat_off();
+		break;
+	case 14:
+		ioat_on();
+		break;
+	case 15:
 		bind_function();
 		break;
 	case 16:
 		read_stats();
 		break;
 	case 17:
-		do_register(a, b, zpci_tables_iota(&round.t));
+		attach_table(zpci_tables_iota(&round.t), a, b);
 		break;
 	case 18:
-		do_register(round.t.pba, round.t.pal, a);
+		attach_table(a, round.t.pba, round.t.pal);
 		break;
 	case 19:
 		set_slot(0, 0);
@@ -809,21 +761,10 @@ static void operate(struct zpci_random *rnd)
 	case 24:
 		set_slot(ZPCI_GUEST_MEM_SIZE, KVM_MEM_READONLY);
 		break;
-	case 25:
-		map_and_unmap();
-		break;
-	case 26:
-		if (cdev)
-			detach_function();
-		if (cdev && a & 1) {
-			did("attach", 0, 0, zpci_function_attach(f), NULL);
-			deregister_table();
-			register_table();
-		}
-		break;
-	case 27:
-		if (cdev)
-			did("attach", 0, 0, zpci_function_attach(f), NULL);
+	case 25 ... 27:
+		detach_function();
+		if (a & 1)
+			attach();
 		break;
 	case 28 ... 29:
 		set_limit(a & 1 ? ~0UL : b % 600);
@@ -858,21 +799,17 @@ static void operate(struct zpci_random *rnd)
 static void compare(void)
 {
 	u64 want = zpci_tables_count(&round.t);
-	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(&round.m);
+	struct zpci_shadow_stats s = zpci_shadow_stats();
 
 	count(&shared->comparisons);
 	account();
 	note(OPERATOR, "compare", want, s.pinned, 0);
 	if (s.pinned != want)
-		fail("%llu frames are pinned, the guest's table has %lu",
+		fail("%lu frames are mapped, the guest's table has %lu",
 		     s.pinned, want);
 	if (s.mapped - s.unmapped != s.pinned)
-		fail("%llu frames mapped - %llu unmapped is not %llu pinned",
+		fail("%lu frames mapped - %lu unmapped is not %lu",
 		     s.mapped, s.unmapped, s.pinned);
-	if (s.rpcits_user != s.user_range + s.user_format + s.user_memory +
-			     s.user_host + s.user_gone)
-		fail("reasons do not add up to %llu RPCITs passed on",
-		     s.rpcits_user);
 }
 
 /* Check that nothing is pinned or charged in this process. */
@@ -898,26 +835,27 @@ static void calm_down(void)
 	repair_all();
 }
 
-/* Start again: reset the function and register the table. */
+/* Start again: reset the function and attach a table. */
 static void set_up_again(void)
 {
 	struct zpci_vm *m = &round.m;
 	int err;
 
-	err = deregister_table();
-	if (err && err != ENOENT)
-		fail("deregister: %s", strerror(err));
-	compare_with_beginning("deregistered");
-	if (zpci_mode_is_cdev(m->mode))
-		err = did("attach", 0, 0, zpci_function_attach(m->device), NULL);
+	err = detach();
+	if (err)
+		fail("detach: %s", strerror(err));
+	compare_with_beginning("detached");
 	if (reset_function())
 		reopen_function(m->mode);
 	err = bind_function();
 	if (err && err != EBUSY)
 		fail("bind: %s", strerror(err));
-	err = register_table();
+	err = ioat_on();
+	if (err && err != EEXIST)
+		fail("IOAT on: %s", strerror(err));
+	err = attach();
 	if (err)
-		fail("register: %s", strerror(err));
+		fail("attach: %s", strerror(err));
 	if (!rpcit_all())
 		fail("RPCIT over the whole aperture is not completed");
 	compare();
@@ -965,7 +903,7 @@ static void dma(u64 iova, bool *in_error)
 
 static int recover(void)
 {
-	deregister_table();
+	detach();
 	return reset_function();
 }
 
@@ -1045,8 +983,8 @@ static void begin(struct zpci_random *rnd)
 	round.t.hva = zpci_guest_hva(&round.m.guest, round.t.gpa);
 	choose_aperture(rnd);
 	make_tables(rnd);
-	if (bind_function() || register_table())
-		fail("the table can't be registered");
+	if (bind_function() || ioat_on() || attach())
+		fail("the table can't be attached");
 	/*
 	 * Both vCPUs take their first page faults before other threads start.
 	 */
@@ -1239,8 +1177,8 @@ static void do_round(void)
 	calm_down();
 	if (!round.lost) {
 		/*
-		 * The current state: not registered, in error, or like the
-		 * table
+		 * The current state: no table, in error, or like the table
+		 * of the guest
 		 */
 		if (rpcit_all())
 			compare();
@@ -1376,12 +1314,11 @@ static void show_counters(void)
 	show("RPCITs completed by the kernel", shared->by_kernel);
 	show("RPCITs with status 16 among them", shared->no_resources);
 	show("RPCITs passed on to user space", shared->by_user);
-	show("... out of the aperture", shared->user_range);
-	show("... with a malformed entry", shared->user_format);
-	show("... without the memory", shared->user_memory);
-	show("... because the host's refresh failed", shared->user_host);
-	show("... without a domain", shared->user_gone);
-	show("RPCITs interrupted by a signal", shared->interrupted);
+	show("refreshes out of resources", shared->refused_nomem);
+	show("refreshes of a malformed entry", shared->refused_format);
+	show("refreshes without the memory", shared->refused_memory);
+	show("refreshes that the host failed", shared->refused_host);
+	show("refreshes interrupted by a signal", shared->interrupted);
 	show("frames mapped", shared->mapped);
 	show("frames unmapped", shared->unmapped);
 	show("host RPCITs", shared->refreshes);

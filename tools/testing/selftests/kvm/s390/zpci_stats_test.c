@@ -3,10 +3,9 @@
  * Test of the counters
  *
  * There are three sources: the attribute of the zPCI device, the binary
- * statistics of the VM and of its vCPU, and the file of the function in
- * debugfs. All must show what happened.
+ * statistics of the vCPU, and the file of the function in debugfs. All must show
+ * what happened.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +14,6 @@
 #include "kselftest_harness.h"
 #include "kvm_util.h"
 #include "processor.h"
-#include "zpci_function.h"
 #include "zpci_harness.h"
 #include "zpci_vm.h"
 
@@ -26,7 +24,7 @@ FIXTURE(zpci_stats) {
 
 FIXTURE_SETUP(zpci_stats)
 {
-	zpci_vm_setup(&self->m, ZPCI_GROUP);
+	zpci_vm_setup(&self->m, ZPCI_NESTED);
 	self->m.guest.user_cc = 1;
 	self->m.guest.user_status = 44;
 	self->vcpu_fd = vcpu_get_stats_fd(self->m.guest.vcpu);
@@ -61,38 +59,7 @@ static u64 vcpu_stat(int fd, const char *name)
 	return value;
 }
 
-/* Open the file of the function in debugfs. */
-static FILE *debugfs_open(void)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/pci/%s/statistics",
-		 zpci_function_find());
-	return fopen(path, "r");
-}
-
-/* Read a counter of the file. Return -1 if there is none. */
-static s64 debugfs_stat(const char *name)
-{
-	char line[256], *colon;
-	s64 value = -1;
-	FILE *f;
-
-	f = debugfs_open();
-	TEST_ASSERT(f, "no statistics of the function: is debugfs mounted?");
-	while (fgets(line, sizeof(line), f)) {
-		colon = strchr(line, ':');
-		if (!colon)
-			continue;
-		*colon = 0;
-		if (!strcmp(line + strspn(line, " "), name))
-			value = strtoll(colon + 1, NULL, 10);
-	}
-	fclose(f);
-	return value;
-}
-
-/* Compare the RPCITs of all sources. */
+/* Compare the RPCITs of the device and of the vCPU. */
 static void expect_rpcits(struct __test_metadata *_metadata,
 			  struct zpci_vm *m, int vcpu_fd, u64 kernel, u64 user,
 			  u64 nores)
@@ -102,8 +69,6 @@ static void expect_rpcits(struct __test_metadata *_metadata,
 	EXPECT_EQ(kernel, s.rpcits);
 	EXPECT_EQ(user, s.rpcits_user);
 	EXPECT_EQ(nores, s.rpcits_nores);
-	EXPECT_EQ(s.rpcits_user, s.user_range + s.user_format +
-		  s.user_memory + s.user_host + s.user_gone);
 	EXPECT_EQ(kernel, vcpu_stat(vcpu_fd, "rpcit_kernel"));
 	EXPECT_EQ(user, vcpu_stat(vcpu_fd, "rpcit_user"));
 	EXPECT_EQ(nores, vcpu_stat(vcpu_fd, "rpcit_nores"));
@@ -112,95 +77,90 @@ static void expect_rpcits(struct __test_metadata *_metadata,
 #define EXPECT_RPCITS(...) \
 	expect_rpcits(_metadata, &self->m, self->vcpu_fd, __VA_ARGS__)
 
-/* Compare the frames of all sources. */
-static void expect_frames(struct __test_metadata *_metadata,
-			  struct zpci_vm *m, u64 now, u64 peak)
+static void expect_frames(struct __test_metadata *_metadata, u64 mapped,
+			  u64 unmapped, u64 peak)
 {
-	struct kvm_s390_zpci_ioat_stats s = zpci_vm_stats(m);
-	struct kvm_vm *vm = m->guest.vm;
+	struct zpci_shadow_stats s = zpci_shadow_stats();
 
-	EXPECT_EQ(now, s.pinned);
-	EXPECT_EQ(now, s.mapped - s.unmapped);
+	EXPECT_TRUE(s.attached);
+	EXPECT_EQ(mapped, s.mapped);
+	EXPECT_EQ(unmapped, s.unmapped);
+	EXPECT_EQ(mapped - unmapped, s.pinned);
 	EXPECT_EQ(peak, s.pinned_peak);
-	EXPECT_EQ(now, vm_get_stat(vm, zpci_frames_pinned));
-	EXPECT_EQ(peak, vm_get_stat(vm, zpci_frames_pinned_peak));
-	EXPECT_EQ(now, debugfs_stat("Frames pinned now"));
-	EXPECT_EQ(now, debugfs_stat("Frames mapped now"));
-	EXPECT_EQ(peak, debugfs_stat("Frames pinned at peak"));
-	EXPECT_EQ(s.mapped, debugfs_stat("Frames mapped"));
-	EXPECT_EQ(s.unmapped, debugfs_stat("Frames unmapped"));
-	EXPECT_EQ(s.refreshes, debugfs_stat("Host RPCITs"));
-	EXPECT_EQ(s.refresh_errors, debugfs_stat("Host RPCITs failed"));
-	EXPECT_EQ(s.tables, debugfs_stat("Tables now"));
+	EXPECT_EQ(0, s.refresh_errors);
 }
 
-#define EXPECT_FRAMES(...) expect_frames(_metadata, &self->m, __VA_ARGS__)
+#define EXPECT_FRAMES(...) expect_frames(_metadata, __VA_ARGS__)
 
 TEST_F(zpci_stats, pages)
 {
 	struct zpci_vm *m = &self->m;
 
 	EXPECT_RPCITS(0, 0, 0);
-	EXPECT_FRAMES(0, 0);
+	EXPECT_FRAMES(0, 0, 0);
 	ASSERT_WORKS(zpci_vm_map(m, m->pba, ZPCI_GUEST_PAGE(10), 5 * PAGE_SIZE,
 				 0));
 	EXPECT_RPCITS(1, 0, 0);
-	EXPECT_FRAMES(5, 5);
+	EXPECT_FRAMES(5, 0, 5);
 	ASSERT_WORKS(zpci_vm_unmap(m, m->pba, 3 * PAGE_SIZE));
 	EXPECT_RPCITS(2, 0, 0);
-	EXPECT_FRAMES(2, 5);
-	EXPECT_EQ(2, debugfs_stat("Guest refreshes"));
+	EXPECT_FRAMES(5, 3, 5);
+	EXPECT_EQ(2, zpci_shadow_stats().walks);
+	EXPECT_LE(1, zpci_shadow_stats().refreshes);
 	/* A page table and a segment table */
-	EXPECT_EQ(2, zpci_vm_stats(m).tables);
+	EXPECT_EQ(2, zpci_shadow_stats().tables);
 
-	/* Counters keep their values. Nothing is pinned any more. */
-	ASSERT_EQ(0, zpci_vm_deregister(m));
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
-	EXPECT_EQ(5, zpci_vm_stats(m).pinned_peak);
-	EXPECT_EQ(0, zpci_vm_stats(m).tables);
-	EXPECT_EQ(0, vm_get_stat(m->guest.vm, zpci_frames_pinned));
-	EXPECT_EQ(-1, debugfs_stat("Frames pinned now"));
+	/* The next table begins with zero. The KVM device goes on counting. */
+	ASSERT_EQ(0, zpci_vm_attach(m));
+	EXPECT_FRAMES(0, 0, 0);
+	EXPECT_EQ(0, zpci_shadow_stats().walks);
+	EXPECT_RPCITS(2, 0, 0);
+	ASSERT_EQ(0, zpci_vm_detach(m));
+	EXPECT_FALSE(zpci_shadow_stats().attached);
+	ASSERT_EQ(0, zpci_vm_ioat_off(m));
+	EXPECT_RPCITS(2, 0, 0);
 }
 
 /* Each reason to pass on an RPCIT has its counter. */
 TEST_F(zpci_stats, refusals)
 {
-	struct kvm_s390_zpci_ioat_stats s;
 	struct zpci_vm *m = &self->m;
 	u64 iova = m->pba;
 
-	/* Outside the aperture: KVM counts it, the shadow does not. */
+	/* Outside the aperture: KVM counts it. Nothing is refreshed. */
 	EXPECT_EQ(1, zpci_guest_rpcit(&m->guest, m->pal + PAGE_SIZE,
 				      PAGE_SIZE).exits);
-	EXPECT_EQ(1, zpci_vm_stats(m).user_range);
+	EXPECT_RPCITS(0, 1, 0);
+	EXPECT_EQ(0, zpci_shadow_stats().walks);
 
 	/* An entry of all zeroes */
 	zpci_guest_map(&m->guest, iova, ZPCI_GUEST_PAGE(10), PAGE_SIZE, 0);
 	zpci_guest_edit(&m->guest, IOAT_PAGE, iova, ~0UL, 0);
 	EXPECT_EQ(1, zpci_guest_rpcit(&m->guest, iova, PAGE_SIZE).exits);
-	EXPECT_EQ(1, zpci_vm_stats(m).user_format);
-	EXPECT_EQ(1, debugfs_stat("Refused, bad entry"));
+	EXPECT_EQ(1, zpci_shadow_stats().refused_format);
 
 	/* A frame where there is no memory */
 	zpci_guest_edit(&m->guest, IOAT_PAGE, iova, ~0UL, 1UL << 50);
 	EXPECT_EQ(1, zpci_guest_rpcit(&m->guest, iova, PAGE_SIZE).exits);
-	EXPECT_EQ(1, zpci_vm_stats(m).user_memory);
-	EXPECT_EQ(1, debugfs_stat("Refused, no such memory"));
+	EXPECT_EQ(1, zpci_shadow_stats().refused_memory);
 
 	/* An RPCIT that the kernel completes */
 	zpci_guest_unmap(&m->guest, iova, PAGE_SIZE);
 	EXPECT_EQ(0, zpci_guest_rpcit(&m->guest, iova, PAGE_SIZE).exits);
 	EXPECT_RPCITS(1, 3, 0);
-	s = zpci_vm_stats(m);
-	EXPECT_EQ(0, s.user_host);
-	EXPECT_EQ(0, s.user_gone);
-	EXPECT_EQ(3, debugfs_stat("Guest refreshes"));
+	EXPECT_EQ(3, zpci_shadow_stats().walks);
+	EXPECT_EQ(0, zpci_shadow_stats().refused_host);
 
 	/* An RPCIT for another handle does not count. */
 	EXPECT_EQ(1, zpci_guest_rpcit_fh(&m->guest, ZPCI_GUEST_FH + 1, iova,
 					 PAGE_SIZE, 0).exits);
 	EXPECT_RPCITS(1, 3, 0);
 	EXPECT_EQ(5, vcpu_stat(self->vcpu_fd, "instruction_rpcit"));
+
+	/* One without a table does. */
+	ASSERT_EQ(0, zpci_vm_detach(m));
+	EXPECT_EQ(1, zpci_guest_rpcit(&m->guest, iova, PAGE_SIZE).exits);
+	EXPECT_RPCITS(1, 4, 0);
 }
 
 int main(int argc, char **argv)

@@ -11,8 +11,6 @@
 #include <unistd.h>
 #include <sys/wait.h>
 
-#include <linux/iommufd.h>
-
 #include "ioat.h"
 #include "kselftest_harness.h"
 #include "kvm_util.h"
@@ -60,7 +58,7 @@ static const char *use_function(struct zpci_vm *m)
 	if (zpci_guest_rpcit(&m->guest, iova + IOAT_FRAME_1M,
 			     IOAT_FRAME_1M).cc)
 		return "frame of 1 MiB could not be mapped";
-	if (zpci_vm_stats(m).pinned != PINNED)
+	if (zpci_shadow_stats().pinned != PINNED)
 		return "wrong number of pinned pages";
 	return NULL;
 }
@@ -101,20 +99,19 @@ static const char *is_cut_off(struct zpci_vm *m)
 	bool refused;
 
 	zpci_vm_snapshot(m);
-	refused = zpci_vm_is_refused(m, data_iova(m));
+	refused = nvme_identify_ctrl(&m->nvme, data_iova(m), 0);
 	if (zpci_vm_stray_write(m, NULL, 0) != ~0UL)
 		return "function still writes to guest memory";
 	return refused ? NULL : "DMA did not fail";
 }
 
 /*
- * Check what is left after the function or the KVM device has lost its table. A
- * nested HWPT keeps what it has until it is destroyed.
+ * Check what is left while the nested HWPT exists: all, for it keeps what it has
+ * until it is destroyed.
  */
 static const char *is_left(struct state *s)
 {
-	return zpci_vm_check_pins(&s->m, &s->before,
-				  zpci_mode_is_nested(s->m.mode) ? PINNED : 0);
+	return zpci_vm_check_pins(&s->m, &s->before, PINNED);
 }
 
 FIXTURE(zpci_teardown) {
@@ -123,14 +120,6 @@ FIXTURE(zpci_teardown) {
 
 FIXTURE_VARIANT(zpci_teardown) {
 	const char *mode;
-};
-
-FIXTURE_VARIANT_ADD(zpci_teardown, group) {
-	.mode = ZPCI_GROUP,
-};
-
-FIXTURE_VARIANT_ADD(zpci_teardown, cdev) {
-	.mode = ZPCI_CDEV,
 };
 
 FIXTURE_VARIANT_ADD(zpci_teardown, nested) {
@@ -151,61 +140,75 @@ FIXTURE_TEARDOWN(zpci_teardown)
 	ASSERT_WORKS(end(&self->s, variant->mode));
 }
 
-TEST_F(zpci_teardown, deregister)
+TEST_F(zpci_teardown, detach)
 {
-	struct kvm_s390_zpci_ioat_stats stats;
+	struct zpci_vm *m = &self->s.m;
+	struct zpci_rpcit r;
 
-	ASSERT_EQ(0, zpci_vm_deregister(&self->s.m));
-	stats = zpci_vm_stats(&self->s.m);
-	EXPECT_EQ(0, stats.pinned);
-	EXPECT_EQ(0, stats.tables);
-	EXPECT_EQ(stats.mapped, stats.unmapped);
-	/* The counters of a nested HWPT go with it. */
-	EXPECT_EQ(zpci_mode_is_nested(variant->mode) ? 0 : PINNED,
-		  stats.pinned_peak);
-	ASSERT_WORKS(zpci_vm_check_pins(&self->s.m, &self->s.before, 0));
-	ASSERT_WORKS(is_cut_off(&self->s.m));
+	ASSERT_EQ(0, zpci_function_detach(m->device));
+	EXPECT_FALSE(zpci_shadow_stats().attached);
+	ASSERT_WORKS(is_left(&self->s));
+	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
+	EXPECT_EQ(1, r.exits) {
+		TH_LOG("kernel answers RPCIT without a table");
+	}
+	ASSERT_EQ(0, zpci_vm_detach(m));
+	ASSERT_WORKS(zpci_vm_check_pins(m, &self->s.before, 0));
+	ASSERT_WORKS(is_cut_off(m));
+
+	ASSERT_EQ(0, zpci_vm_attach(m));
+	r = zpci_guest_rpcit(&m->guest, m->pba, m->pal + 1 - m->pba);
+	EXPECT_EQ(0, r.exits);
+	EXPECT_EQ(0, r.cc);
+	EXPECT_EQ(PINNED, zpci_shadow_stats().pinned);
 }
 
-/* After registration the table counts, not what was mapped before. */
-TEST_F(zpci_teardown, register_again)
+/* After another attach the table counts, not what was mapped before. */
+TEST_F(zpci_teardown, attach_again)
 {
-	ASSERT_EQ(0, zpci_vm_deregister(&self->s.m));
-	ASSERT_EQ(0, zpci_vm_register(&self->s.m));
-	EXPECT_EQ(0, zpci_vm_stats(&self->s.m).pinned);
-	ASSERT_WORKS(zpci_vm_check_pins(&self->s.m, &self->s.before, 0));
-	ASSERT_EQ(0, zpci_guest_rpcit(&self->s.m.guest, self->s.m.pba,
-				      self->s.m.pal + 1 - self->s.m.pba).cc);
-	EXPECT_EQ(PINNED, zpci_vm_stats(&self->s.m).pinned);
+	struct zpci_vm *m = &self->s.m;
+
+	ASSERT_EQ(0, zpci_vm_attach(m));
+	EXPECT_EQ(0, zpci_shadow_stats().pinned);
+	ASSERT_WORKS(zpci_vm_check_pins(m, &self->s.before, 0));
+	ASSERT_EQ(0, zpci_guest_rpcit(&m->guest, m->pba,
+				      m->pal + 1 - m->pba).cc);
+	EXPECT_EQ(PINNED, zpci_shadow_stats().pinned);
 }
 
+/* Attach the function to an IOAS: translation by VFIO, as before MPCIFC */
+TEST_F(zpci_teardown, attach_ioas)
+{
+	struct zpci_vm *m = &self->s.m;
+
+	ASSERT_EQ(0, zpci_function_attach(m->device));
+	EXPECT_FALSE(zpci_shadow_stats().attached);
+	ASSERT_WORKS(is_left(&self->s));
+	ASSERT_WORKS(is_cut_off(m));
+}
+
+/* That takes no table from the function. */
 TEST_F(zpci_teardown, close_kvm_device)
 {
 	zpci_vm_close_zpci(&self->s.m);
 	ASSERT_WORKS(is_left(&self->s));
-	if (zpci_mode_is_nested(variant->mode))
-		ASSERT_WORKS(arrives(&self->s.m));
-	else
-		ASSERT_WORKS(is_cut_off(&self->s.m));
+	ASSERT_WORKS(arrives(&self->s.m));
 }
 
 TEST_F(zpci_teardown, close_vfio_device)
 {
 	struct kvm_s390_zpci_ioat_stats stats;
 
-	/* KVM holds a cdev, but not the device file of a group. */
-	if (zpci_mode_is_cdev(variant->mode)) {
-		close(self->s.m.kvm_vfio);
-		self->s.m.kvm_vfio = -1;
-	}
+	/* KVM holds it, too. */
+	close(self->s.m.kvm_vfio);
+	self->s.m.kvm_vfio = -1;
 	vfio_pci_device_close(self->s.m.device);
+	EXPECT_FALSE(zpci_shadow_stats().attached);
 	ASSERT_WORKS(is_left(&self->s));
 	/* The KVM device continues without a function. */
-	EXPECT_EQ(ENODEV, zpci_vm_register(&self->s.m));
-	EXPECT_EQ(ENOENT, zpci_vm_deregister(&self->s.m));
+	EXPECT_EQ(ENODEV, zpci_vm_ioat_on(&self->s.m));
+	EXPECT_EQ(ENOENT, zpci_vm_ioat_off(&self->s.m));
 	EXPECT_EQ(0, zpci_vm_get_stats(&self->s.m, &stats));
-	EXPECT_EQ(0, stats.pinned);
-	EXPECT_EQ(stats.mapped, stats.unmapped);
 	/* RPCITs of the guest go to user space now. */
 	EXPECT_EQ(1, zpci_guest_rpcit(&self->s.m.guest, self->s.m.pba,
 				      PAGE_SIZE).exits);
@@ -217,8 +220,7 @@ TEST_F(zpci_teardown, reopen_vfio_device)
 	zpci_vm_close_function(&self->s.m);
 	zpci_vm_open_function(&self->s.m, variant->mode);
 	zpci_guest_clear_tables(&self->s.m.guest);
-	ASSERT_EQ(0, zpci_vm_bind(&self->s.m));
-	ASSERT_EQ(0, zpci_vm_register(&self->s.m));
+	ASSERT_EQ(0, zpci_vm_start(&self->s.m));
 	ASSERT_WORKS(use_function(&self->s.m));
 }
 
@@ -229,9 +231,8 @@ TEST_F(zpci_teardown, close_vm_first)
 
 	kvm_vm_release(m->guest.vm);
 	m->guest.vm = NULL;
-	EXPECT_EQ(PINNED, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(PINNED, zpci_shadow_stats().pinned);
 	zpci_vm_close_function(m);
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
 	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
 }
 
@@ -245,14 +246,14 @@ TEST_F(zpci_teardown, close_vm_and_kvm_device_first)
 	ASSERT_WORKS(is_left(&self->s));
 }
 
-/* Reset the function while its table is registered. */
+/* Reset the function while it has its table. */
 TEST_F(zpci_teardown, reset)
 {
 	ASSERT_EQ(0, zpci_function_reset(self->s.m.device));
-	EXPECT_EQ(PINNED, zpci_vm_stats(&self->s.m).pinned) {
-		TH_LOG("reset is not deregistration");
+	EXPECT_EQ(PINNED, zpci_shadow_stats().pinned) {
+		TH_LOG("reset is not detach");
 	}
-	ASSERT_EQ(0, zpci_vm_deregister(&self->s.m));
+	ASSERT_EQ(0, zpci_vm_detach(&self->s.m));
 	ASSERT_WORKS(zpci_vm_check_pins(&self->s.m, &self->s.before, 0));
 }
 
@@ -286,100 +287,6 @@ TEST_F(zpci_teardown, killed)
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_TRUE(WIFSIGNALED(status));
 	ASSERT_WORKS(zpci_pins_leaked(&self->s.before));
-}
-
-/* Group and container: the address space stays until the device is closed. */
-FIXTURE(zpci_container) {
-	struct state s;
-};
-
-FIXTURE_SETUP(zpci_container)
-{
-	ASSERT_WORKS(begin(&self->s, ZPCI_GROUP));
-}
-
-FIXTURE_TEARDOWN(zpci_container)
-{
-	ASSERT_WORKS(end(&self->s, ZPCI_GROUP));
-}
-
-TEST_F(zpci_container, unset)
-{
-	struct zpci_vm *m = &self->s.m;
-
-	EXPECT_EQ(-1, ioctl(m->device->group_fd, VFIO_GROUP_UNSET_CONTAINER));
-	EXPECT_EQ(EBUSY, errno);
-	EXPECT_EQ(PINNED, zpci_vm_stats(m).pinned);
-}
-
-/* Cdev and iommufd: the address space can be detached. */
-FIXTURE(zpci_iommufd) {
-	struct state s;
-};
-
-FIXTURE_VARIANT(zpci_iommufd) {
-	const char *mode;
-};
-
-FIXTURE_VARIANT_ADD(zpci_iommufd, cdev) {
-	.mode = ZPCI_CDEV,
-};
-
-FIXTURE_VARIANT_ADD(zpci_iommufd, nested) {
-	.mode = ZPCI_NESTED,
-};
-
-FIXTURE_VARIANT_ADD(zpci_iommufd, on_demand) {
-	.mode = ZPCI_ON_DEMAND,
-};
-
-FIXTURE_SETUP(zpci_iommufd)
-{
-	ASSERT_WORKS(begin(&self->s, variant->mode));
-}
-
-FIXTURE_TEARDOWN(zpci_iommufd)
-{
-	ASSERT_WORKS(end(&self->s, variant->mode));
-}
-
-TEST_F(zpci_iommufd, detach)
-{
-	struct zpci_vm *m = &self->s.m;
-	struct zpci_rpcit r;
-
-	ASSERT_EQ(0, zpci_function_detach(m->device));
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
-	ASSERT_WORKS(is_left(&self->s));
-	r = zpci_guest_rpcit(&m->guest, m->pba, PAGE_SIZE);
-	EXPECT_EQ(1, r.exits) {
-		TH_LOG("kernel answers RPCIT without an address space");
-	}
-	/* The rest of the registration does no harm. */
-	EXPECT_EQ(0, zpci_vm_deregister(m));
-	if (!zpci_mode_is_nested(variant->mode)) {
-		EXPECT_EQ(ENODEV, zpci_vm_register(m));
-		ASSERT_EQ(0, zpci_function_attach(m->device));
-	}
-	ASSERT_EQ(0, zpci_vm_register(m));
-	r = zpci_guest_rpcit(&m->guest, m->pba, m->pal + 1 - m->pba);
-	EXPECT_EQ(0, r.exits);
-	EXPECT_EQ(0, r.cc);
-	EXPECT_EQ(PINNED, zpci_vm_stats(m).pinned);
-}
-
-/* Replace the address space that is in use. */
-TEST_F(zpci_iommufd, replace)
-{
-	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
-	struct zpci_vm *m = &self->s.m;
-
-	ASSERT_EQ(0, ioctl(m->device->iommu->iommufd, IOMMU_IOAS_ALLOC, &alloc));
-	m->device->iommu->ioas_id = alloc.out_ioas_id;
-	ASSERT_EQ(0, zpci_function_attach(m->device));
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
-	ASSERT_WORKS(is_left(&self->s));
-	ASSERT_WORKS(is_cut_off(m));
 }
 
 int main(int argc, char **argv)

@@ -38,26 +38,15 @@ FIXTURE(zpci_uffd) {
 	u64 queues;
 };
 
-FIXTURE_VARIANT(zpci_uffd) {
-	const char *mode;
-};
-
-FIXTURE_VARIANT_ADD(zpci_uffd, group) {
-	.mode = ZPCI_GROUP,
-};
-
-FIXTURE_VARIANT_ADD(zpci_uffd, on_demand) {
-	.mode = ZPCI_ON_DEMAND,
-};
-
+/* On demand: with a pinned parent an RPCIT waits for no page. */
 FIXTURE_SETUP(zpci_uffd)
 {
 	struct zpci_vm *m = &self->m;
 
 	self->before = zpci_pins_now();
-	zpci_vm_setup_nvme(m, variant->mode, false);
+	zpci_vm_setup_nvme(m, ZPCI_ON_DEMAND, false);
 	zpci_guest_add_vcpu(&m->guest, &self->peer);
-	self->queues = zpci_vm_stats(m).pinned;
+	self->queues = zpci_shadow_stats().pinned;
 	self->iova = (m->pba + IOAT_FRAME_1M) & ~(IOAT_FRAME_1M - 1);
 }
 
@@ -65,8 +54,7 @@ FIXTURE_TEARDOWN(zpci_uffd)
 {
 	struct zpci_vm *m = &self->m;
 
-	ASSERT_EQ(0, zpci_vm_deregister(m));
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	ASSERT_EQ(0, zpci_vm_detach(m));
 	ASSERT_WORKS(zpci_vm_check_pins(m, &self->before, 0));
 	zpci_vm_destroy(m);
 }
@@ -148,11 +136,11 @@ static void *do_rpcit(void *arg)
 	return NULL;
 }
 
-static void *do_deregister(void *arg)
+static void *do_detach(void *arg)
 {
 	struct job *job = arg;
 
-	job->result = zpci_vm_deregister(job->m);
+	job->result = zpci_vm_detach(job->m);
 	WRITE_ONCE(job->done, true);
 	return NULL;
 }
@@ -220,7 +208,7 @@ TEST_F(zpci_uffd, others_go_on)
 		EXPECT_EQ(0, r.cc);
 		EXPECT_EQ(0, r.exits);
 	}
-	EXPECT_EQ(self->queues + 3, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(self->queues + 3, zpci_shadow_stats().pinned);
 	ASSERT_WORKS(arrives(m, self->iova + IOAT_FRAME_1M,
 			     zpci_guest_hva(&m->guest, ZPCI_GUEST_PAGE(21))));
 	EXPECT_FALSE(READ_ONCE(job.done));
@@ -228,21 +216,21 @@ TEST_F(zpci_uffd, others_go_on)
 	provide_page(fd, at, data);
 	pthread_join(job.thread, NULL);
 	EXPECT_EQ(0, job.result);
-	EXPECT_EQ(self->queues + 4, zpci_vm_stats(m).pinned);
+	EXPECT_EQ(self->queues + 4, zpci_shadow_stats().pinned);
 	ASSERT_WORKS(arrives(m, self->iova, memory));
 	close(fd);
 }
 
 /*
- * Deregistration waits for the refresh, which waits for the page. It does not if the
- * refresh gives its locks back to wait.
+ * The refresh gives back its locks to wait: nothing else waits for it. These calls
+ * would hang.
  */
-TEST_F(zpci_uffd, deregister_waits)
+TEST_F(zpci_uffd, no_call_waits)
 {
 	struct zpci_vm *m = &self->m;
 	void *memory = anonymous();
-	struct job rpcit, deregister;
 	u8 data[PAGE_SIZE];
+	struct job rpcit;
 	int fd;
 	u64 at;
 
@@ -252,67 +240,57 @@ TEST_F(zpci_uffd, deregister_waits)
 	rpcit.iova = self->iova;
 	start(&rpcit, m, do_rpcit);
 	at = wait_for_fault(fd);
-	start(&deregister, m, do_deregister);
-	if (zpci_mode_is_nested(variant->mode))
-		pthread_join(deregister.thread, NULL);
-	else
-		usleep(50000);
+	EXPECT_TRUE(zpci_shadow_stats().attached);
+	EXPECT_EQ(0, zpci_vm_stats(m).rpcits_user);
+	EXPECT_EQ(0, zpci_vm_ioat_off(m));
+	EXPECT_EQ(0, zpci_vm_ioat_on(m));
+	EXPECT_EQ(0, zpci_function_reset(m->device));
+	EXPECT_EQ(0, zpci_vm_attach(m));
+	EXPECT_EQ(0, zpci_vm_detach(m));
+	ASSERT_WORKS(zpci_vm_check_pins(m, &self->before, 0));
 	EXPECT_FALSE(READ_ONCE(rpcit.done));
 	memset(data, 8, sizeof(data));
 	provide_page(fd, at, data);
 	pthread_join(rpcit.thread, NULL);
-	if (!zpci_mode_is_nested(variant->mode))
-		pthread_join(deregister.thread, NULL);
-	EXPECT_EQ(0, deregister.result);
-	/* Complete or no longer registered */
-	EXPECT_TRUE(rpcit.result == 0 || rpcit.result == -1) {
-		TH_LOG("RPCIT: %d", rpcit.result);
-	}
-	EXPECT_EQ(0, zpci_vm_stats(m).pinned);
+	/* There is no table any more. */
+	EXPECT_EQ(-1, rpcit.result);
 	ASSERT_WORKS(zpci_vm_check_pins(m, &self->before, 0));
-	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(0, zpci_vm_attach(m));
 	close(fd);
 }
 
-/* All wait for a page that never comes. A kill must end it. */
+/* The page never comes. A kill must end it, whatever else goes on. */
 TEST_F(zpci_uffd, killed_while_waiting)
 {
 	static void *(* const jobs[])(void *) = {
-		do_deregister, do_close_zpci, do_close_function, do_delete_slot,
+		do_detach, do_close_zpci, do_close_function, do_delete_slot,
 	};
 	struct zpci_vm *m = &self->m;
-	int i, j, rounds, ready[2], status;
+	int i, j, ready[2], status;
 	pid_t child;
 	char byte;
 
-	ASSERT_EQ(0, zpci_vm_deregister(m));
 	zpci_vm_close_zpci(m);
 	zpci_vm_close_function(m);
 	ASSERT_WORKS(zpci_pins_leaked(&self->before));
-	/* On nested HWPTs none waits: together they would use what is closed. */
-	rounds = ARRAY_SIZE(jobs) + !zpci_mode_is_nested(variant->mode);
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < ARRAY_SIZE(jobs); i++) {
 		ASSERT_EQ(0, pipe(ready));
 		child = fork();
 		ASSERT_LE(0, child);
 		if (!child) {
-			struct job rpcit, job[ARRAY_SIZE(jobs)];
+			struct job rpcit, job;
 			void *memory = anonymous();
 			struct zpci_vm vm;
 			int fd;
 
-			zpci_vm_setup(&vm, variant->mode);
+			zpci_vm_setup(&vm, ZPCI_ON_DEMAND);
 			rpcit.iova = vm.pba;
 			TEST_ASSERT(!set_slot(&vm, memory), "no slot");
 			fd = watch_memory(memory, SIZE);
 			zpci_guest_map(&vm.guest, vm.pba, GPA, PAGE_SIZE, 0);
 			start(&rpcit, &vm, do_rpcit);
 			wait_for_fault(fd);
-			/* Each job alone, in the last round all of them */
-			for (j = 0; j < ARRAY_SIZE(jobs); j++) {
-				if (i == j || i == ARRAY_SIZE(jobs))
-					start(&job[j], &vm, jobs[j]);
-			}
+			start(&job, &vm, jobs[i]);
 			usleep(20000);
 			if (write(ready[1], "", 1) == 1)
 				pause();
@@ -335,10 +313,9 @@ TEST_F(zpci_uffd, killed_while_waiting)
 		EXPECT_TRUE(WIFSIGNALED(status));
 		ASSERT_WORKS(zpci_pins_leaked(&self->before));
 	}
-	zpci_vm_open_function(m, variant->mode);
+	zpci_vm_open_function(m, ZPCI_ON_DEMAND);
 	m->zpci = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_S390_ZPCI);
-	ASSERT_EQ(0, zpci_vm_bind(m));
-	ASSERT_EQ(0, zpci_vm_register(m));
+	ASSERT_EQ(0, zpci_vm_start(m));
 }
 
 int main(int argc, char **argv)

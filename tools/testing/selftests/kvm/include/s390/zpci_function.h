@@ -9,12 +9,14 @@
 
 #include <libvfio.h>
 
-/* Modes of struct iommu that the tests use */
+/* How to open it: modes of struct iommu, in which the guest has no table */
 #define ZPCI_GROUP	MODE_VFIO_TYPE1V2_IOMMU
 #define ZPCI_CDEV	MODE_IOMMUFD
-/* An iommufd, too, in which the guest's table is a nested HWPT */
+/*
+ * By iommufd, too. The guest's table is a nested HWPT. Its parent pins all memory
+ * of the guest, or what the guest's table names.
+ */
 #define ZPCI_NESTED	"nested"
-/* The same, with a parent that pins what the guest's table names */
 #define ZPCI_ON_DEMAND	"on_demand"
 
 static inline bool zpci_mode_is_cdev(const char *mode)

@@ -178,6 +178,7 @@ void zpci_listener_resume(struct zpci_listener *l);
 void zpci_listener_pause(struct zpci_listener *l);
 const char *zpci_listener_await_stop(struct zpci_listener *l);
 const char *zpci_listener_await_rounds(struct zpci_listener *l, u64 rounds);
+const char *zpci_listener_await_interruption(struct zpci_listener *l);
 const char *zpci_listener_await_beats(struct zpci_listener *l);
 
 u64 zpci_listener_stat(struct zpci_listener *l, const char *name);

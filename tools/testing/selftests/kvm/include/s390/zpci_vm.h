@@ -13,6 +13,7 @@
 #include "zpci_function.h"
 #include "zpci_guest.h"
 #include "zpci_pins.h"
+#include "zpci_shadow.h"
 #include "zpci_slot.h"
 
 /*
@@ -23,7 +24,7 @@
 #define TEST_TIMEOUT_DEFAULT	300
 
 /*
- * The aperture that the guest registers, relative to the first DMA address. It
+ * The aperture of the guest's table, relative to the first DMA address. It
  * begins and ends within a segment, and not at the first or last entry of any
  * table.
  */
@@ -54,12 +55,12 @@ enum {
  * @kvm_vfio: file descriptor of the KVM VFIO device
  * @zpci: file descriptor of the KVM zPCI device
  * @ioas: the guest's memory as its functions see it, 0 if the mode has none
- * @parent: HWPT that maps @ioas
+ * @parent: HWPT on @ioas
  * @plugged: bytes of memory in @ioas
- * @nested: HWPT of the registered table, 0 if none
+ * @nested: HWPT of the guest's table, 0 if none
  * @slots: memory that @ioas has beside that of the library's slots
- * @pba: first I/O address of the registered aperture
- * @pal: last I/O address of the registered aperture
+ * @pba: first I/O address of the guest's table
+ * @pal: last I/O address of the guest's table
  * @copy: guest memory as it was at zpci_vm_snapshot()
  */
 struct zpci_vm {
@@ -100,12 +101,12 @@ const char *zpci_vm_check_pins(struct zpci_vm *m, const struct zpci_pins *before
 			       u64 frames);
 
 int zpci_vm_bind(struct zpci_vm *m);
-int zpci_vm_register(struct zpci_vm *m);
-int zpci_vm_register_range(struct zpci_vm *m, u64 pba, u64 pal);
-int zpci_vm_deregister(struct zpci_vm *m);
+int zpci_vm_ioat_on(struct zpci_vm *m);
+int zpci_vm_ioat_off(struct zpci_vm *m);
 int zpci_vm_attach(struct zpci_vm *m);
-int zpci_vm_attach_nested(struct zpci_vm *m, u64 iota, u64 pba, u64 pal);
-int zpci_vm_detach_nested(struct zpci_vm *m);
+int zpci_vm_attach_table(struct zpci_vm *m, u64 iota, u64 pba, u64 pal);
+int zpci_vm_detach(struct zpci_vm *m);
+int zpci_vm_start(struct zpci_vm *m);
 int zpci_vm_recover(struct zpci_vm *m);
 int zpci_vm_get_stats(struct zpci_vm *m, struct kvm_s390_zpci_ioat_stats *s);
 struct kvm_s390_zpci_ioat_stats zpci_vm_stats(struct zpci_vm *m);
@@ -124,7 +125,6 @@ const char *zpci_vm_map(struct zpci_vm *m, u64 iova, u64 gpa, u64 size,
 const char *zpci_vm_unmap(struct zpci_vm *m, u64 iova, u64 size);
 const char *zpci_vm_start_nvme(struct zpci_vm *m);
 const char *zpci_vm_start_io(struct zpci_vm *m);
-bool zpci_vm_is_refused(struct zpci_vm *m, u64 iova);
 const char *zpci_vm_identify(struct zpci_vm *m, u64 iova, const void *hva,
 			     const void *expected);
 

@@ -3,8 +3,8 @@
  * vCPUs change and refresh tables while other threads tear down
  *
  * All of it runs in a process of its own. Three threads run vCPUs. One thread
- * deregisters, registers, resets and detaches. One thread changes memory slots
- * and their memory. Any operation may fail at any time. The kernel must
+ * attaches and detaches tables, resets, and switches KVM. One thread changes memory
+ * slots and their memory. Any operation may fail at any time. The kernel must
  * survive, and nothing may be left pinned at the end.
  */
 #include <fcntl.h>
@@ -35,7 +35,6 @@ struct chaos {
 	struct zpci_guest peers[NR_VCPUS - 1];
 	struct zpci_guest *cpu[NR_VCPUS];
 	struct zpci_storm_thread vcpus[NR_VCPUS];
-	const char *mode;
 	void *memory[2];
 	u64 seed;
 	bool stop;
@@ -46,20 +45,7 @@ static void nap(u64 *seed, unsigned int most_us)
 	usleep(zpci_xorshift(seed) % most_us);
 }
 
-static void map_and_unmap(struct chaos *c)
-{
-	struct dma_region region = {
-		.vaddr = c->memory[0],
-		.iova = c->m.pba,
-		.size = PAGE_SIZE,
-	};
-	struct iommu *iommu = c->m.device->iommu;
-
-	if (!__iommu_map(iommu, &region))
-		__iommu_unmap(iommu, &region, NULL);
-}
-
-static void *registrar(void *arg)
+static void *operator(void *arg)
 {
 	struct kvm_s390_zpci_ioat_stats stats;
 	struct chaos *c = arg;
@@ -67,32 +53,35 @@ static void *registrar(void *arg)
 
 	while (!READ_ONCE(c->stop)) {
 		switch (zpci_xorshift(&seed) % 16) {
-		case 0 ... 3:
-			zpci_vm_deregister(&c->m);
+		case 0 ... 1:
+			zpci_vm_detach(&c->m);
 			break;
-		case 4 ... 8:
-			zpci_vm_register(&c->m);
+		case 2 ... 6:
+			zpci_vm_attach(&c->m);
 			break;
-		case 9:
-			zpci_vm_register_range(&c->m, c->m.pba,
-					       c->m.pba + IOAT_FRAME_1M - 1);
+		case 7:
+			zpci_vm_attach_table(&c->m,
+					     zpci_guest_iota(&c->m.guest),
+					     c->m.pba,
+					     c->m.pba + IOAT_FRAME_1M - 1);
 			break;
-		case 10:
-			zpci_vm_bind(&c->m);
+		case 8:
+			zpci_vm_ioat_off(&c->m);
+			break;
+		case 9 ... 10:
+			zpci_vm_ioat_on(&c->m);
 			break;
 		case 11:
-			zpci_function_reset(c->m.device);
+			zpci_vm_bind(&c->m);
 			break;
 		case 12:
-			if (zpci_mode_is_cdev(c->mode))
-				zpci_function_detach(c->m.device);
+			zpci_function_reset(c->m.device);
 			break;
 		case 13:
-			if (zpci_mode_is_cdev(c->mode))
-				zpci_vm_attach(&c->m);
+			zpci_function_detach(c->m.device);
 			break;
 		case 14:
-			map_and_unmap(c);
+			zpci_shadow_stats();
 			break;
 		default:
 			zpci_vm_get_stats(&c->m, &stats);
@@ -182,7 +171,6 @@ static void close_files(struct chaos *c, u64 *seed)
 		c->m.guest.vm->fd, c->cpu[0]->vcpu->fd, c->cpu[1]->vcpu->fd,
 		c->cpu[2]->vcpu->fd, c->m.zpci, c->m.kvm_vfio, c->m.device->fd,
 		zpci_function_iommu_fd(c->m.device),
-		c->m.device->group_fd ? : -1,
 	};
 	int null = open("/dev/null", O_RDWR);
 	int i, j, fd;
@@ -202,35 +190,30 @@ static void close_files(struct chaos *c, u64 *seed)
 
 static const char *at_rest(struct chaos *c)
 {
-	struct kvm_s390_zpci_ioat_stats s;
 	static char text[160];
 	struct zpci_rpcit r;
-	int err;
 
 	/* Every call must succeed from here on. */
-	zpci_vm_deregister(&c->m);
-	err = zpci_vm_get_stats(&c->m, &s);
-	if (err)
-		return "no statistics";
-	if (s.pinned || s.tables || s.mapped != s.unmapped)
-		return "counters are not zero after deregistration";
-	zpci_function_attach(c->m.device);
+	zpci_vm_ioat_on(&c->m);
+	if (zpci_vm_ioat_off(&c->m) || zpci_vm_detach(&c->m))
+		return "the table can't be detached any more";
+	if (zpci_shadow_stats().attached)
+		return "a table is attached after all";
 	mprotect(c->memory[0], ZPCI_SLOT_SIZE, PROT_READ | PROT_WRITE);
 	set_slot(c, ZPCI_SLOT_GPA, 0, c->memory[0]);
 	set_slot(c, ZPCI_SLOT_GPA, ZPCI_SLOT_SIZE, c->memory[0]);
-	err = zpci_vm_register(&c->m);
-	if (err)
-		return "table can't be registered any more";
+	if (zpci_vm_ioat_on(&c->m) || zpci_vm_attach(&c->m))
+		return "a table can't be attached any more";
 	zpci_guest_map(&c->m.guest, c->m.pba, ZPCI_SLOT_GPA, PAGE_SIZE, 0);
 	r = zpci_guest_rpcit(&c->m.guest, c->m.pba, PAGE_SIZE);
 	if (r.cc || r.exits) {
-		s = zpci_vm_stats(&c->m);
 		snprintf(text, sizeof(text),
-			 "RPCIT does not work any more: cc %u, status %u, exits %u, refresh errors %llu",
-			 r.cc, r.status, r.exits, s.refresh_errors);
+			 "RPCIT does not work any more: cc %u, status %u, exits %u, refresh errors %lu",
+			 r.cc, r.status, r.exits,
+			 zpci_shadow_stats().refresh_errors);
 		return text;
 	}
-	if (zpci_vm_stats(&c->m).pinned != 1)
+	if (zpci_shadow_stats().pinned != 1)
 		return "page is not pinned";
 	return NULL;
 }
@@ -245,7 +228,6 @@ static const char *process(const char *mode, enum zpci_chaos_end end,
 	pthread_t threads[2];
 	int i;
 
-	c->mode = mode;
 	c->seed = seed;
 	zpci_vm_setup(&c->m, mode);
 	for (i = 0; i < 2; i++)
@@ -256,7 +238,7 @@ static const char *process(const char *mode, enum zpci_chaos_end end,
 	set_slot(c, ZPCI_SLOT_GPA, ZPCI_SLOT_SIZE, c->memory[0]);
 
 	start_vcpus(c);
-	pthread_create(&threads[0], NULL, registrar, c);
+	pthread_create(&threads[0], NULL, operator, c);
 	pthread_create(&threads[1], NULL, landlord, c);
 	for (i = 0; i < NR_VCPUS; i++)
 		zpci_storm_wait(&c->vcpus[i], 10);

@@ -385,6 +385,12 @@ const char *zpci_listener_await_rounds(struct zpci_listener *l, u64 rounds)
 	       NULL : "the vCPU does not go on";
 }
 
+/* Wait until the vCPU has taken an interruption. The host may forward it late. */
+const char *zpci_listener_await_interruption(struct zpci_listener *l)
+{
+	return await_growth(&l->mailbox->count, 1) ? NULL : "no interruption";
+}
+
 /*
  * Wait until the vCPU has executed instructions. It must not be in wait state.
  * On a busy machine this takes long.

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include <linux/capability.h>
@@ -32,35 +31,36 @@ static u64 read_value(const char *path, const char *name)
 	return value;
 }
 
+/*
+ * Make the kernel unpin what it keeps pinned for the next time that a guest maps it,
+ * as it does when memory is scarce.
+ */
+void zpci_pins_drop_kept(void)
+{
+	int fd = open_path_or_exit("/proc/sys/vm/drop_caches", O_WRONLY);
+
+	TEST_ASSERT(write(fd, "2", 1) == 1, "drop_caches: %s", strerror(errno));
+	close(fd);
+}
+
 struct zpci_pins zpci_pins_now(void)
 {
 	struct zpci_pins pins;
 	char dummy;
 	int fd;
 
+	zpci_pins_drop_kept();
 	/* Reading this file makes /proc/vmstat exact. */
 	fd = open_path_or_exit("/proc/sys/vm/stat_refresh", O_RDONLY);
 	if (read(fd, &dummy, 1) < 0)
 		pr_debug("stat_refresh: %s\n", strerror(errno));
 	close(fd);
 
-	pins.locked_kb = read_value("/proc/self/status", "VmLck:");
 	pins.pinned_kb = read_value("/proc/self/status", "VmPin:");
 	pins.calls = read_value("/proc/vmstat", "nr_foll_pin_acquired");
 	pins.system = pins.calls -
 		      read_value("/proc/vmstat", "nr_foll_pin_released");
 	return pins;
-}
-
-/*
- * Make the kernel give back what it keeps pinned of some memory, in case a guest maps
- * it again. It takes back what it has charged for it within a second or so.
- */
-void zpci_pins_forget(void *mem, size_t size)
-{
-	TEST_ASSERT(!mprotect(mem, size, PROT_READ) &&
-		    !mprotect(mem, size, PROT_READ | PROT_WRITE),
-		    "memory can't be protected: %s", strerror(errno));
 }
 
 /* NULL if no more is pinned and charged than @before, else what is */
@@ -70,13 +70,11 @@ const char *zpci_pins_leaked(const struct zpci_pins *before)
 	static char text[120];
 
 	if (now.system == before->system &&
-	    now.locked_kb == before->locked_kb &&
 	    now.pinned_kb == before->pinned_kb)
 		return NULL;
 	snprintf(text, sizeof(text),
-		 "still pinned: %ld pages in the system, VmLck %+ld kB, VmPin %+ld kB",
+		 "still pinned: %ld pages in the system, VmPin %+ld kB",
 		 (long)(now.system - before->system),
-		 (long)(now.locked_kb - before->locked_kb),
 		 (long)(now.pinned_kb - before->pinned_kb));
 	return text;
 }

@@ -31,9 +31,11 @@ void zpci_vm_require(void)
 	if (!(caps & KVM_S390_ZPCI_CAP_IOAT))
 		ksft_exit_skip("KVM_CAP_S390_ZPCI_DEVICE is %d: no IOAT\n",
 			       caps);
+	if (!zpci_shadow_has_stats())
+		ksft_exit_skip("no statistics of functions in debugfs\n");
 }
 
-/* Create the VM and open the function. Don't bind or register yet. */
+/* Create the VM and open the function. zpci_vm_start() does the rest. */
 void zpci_vm_create(struct zpci_vm *m, const char *mode)
 {
 	memset(m, 0, sizeof(*m));
@@ -127,7 +129,10 @@ static void create_parent(struct zpci_vm *m)
 
 void zpci_vm_open_function(struct zpci_vm *m, const char *mode)
 {
-	m->kvm_vfio = kvm_create_device(m->guest.vm, KVM_DEV_TYPE_VFIO);
+	/* A VM can have one. */
+	if (m->kvm_vfio < 0)
+		m->kvm_vfio = kvm_create_device(m->guest.vm,
+						KVM_DEV_TYPE_VFIO);
 	m->device = zpci_function_open(mode, m->kvm_vfio);
 	m->mode = mode;
 	zpci_function_dma_range(m->device, &m->start_dma, &m->end_dma);
@@ -188,9 +193,13 @@ int zpci_vm_bind(struct zpci_vm *m)
 static int destroy_hwpt(struct zpci_vm *m, u32 id)
 {
 	struct iommu_destroy destroy = { .size = sizeof(destroy), .id = id };
+	int fd = m->device->iommu->iommufd;
 
-	return ioctl(m->device->iommu->iommufd, IOMMU_DESTROY, &destroy) ?
-	       errno : 0;
+	/* EFAULT: an injected fault. The caller has no other chance. */
+	if (!ioctl(fd, IOMMU_DESTROY, &destroy) ||
+	    (errno == EFAULT && !ioctl(fd, IOMMU_DESTROY, &destroy)))
+		return 0;
+	return errno;
 }
 
 /*
@@ -205,11 +214,26 @@ void zpci_vm_make_pinnable(struct zpci_vm *m)
 	TEST_ASSERT(!destroy_hwpt(m, id), "IOMMU_DESTROY: %s", strerror(errno));
 }
 
+/* Let KVM answer the RPCITs of the function while it has a table of the guest. */
+int zpci_vm_ioat_on(struct zpci_vm *m)
+{
+	struct kvm_s390_zpci_ioat ioat = { .fh = ZPCI_GUEST_FH };
+
+	return attr_set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_ON,
+			&ioat);
+}
+
+int zpci_vm_ioat_off(struct zpci_vm *m)
+{
+	return attr_set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_OFF,
+			NULL);
+}
+
 /*
- * Make a nested HWPT that of the function, in place of the one that it has.
- * Return 0 or an errno.
+ * Give the function a table of the guest, in place of the one that it has. KVM
+ * need not know.
  */
-int zpci_vm_attach_nested(struct zpci_vm *m, u64 iota, u64 pba, u64 pal)
+int zpci_vm_attach_table(struct zpci_vm *m, u64 iota, u64 pba, u64 pal)
 {
 	struct iommu_hwpt_s390_zpci data = {
 		.iota = iota,
@@ -232,15 +256,21 @@ int zpci_vm_attach_nested(struct zpci_vm *m, u64 iota, u64 pba, u64 pal)
 	return old ? destroy_hwpt(m, old) : 0;
 }
 
-/* Take it from the function, if there is one. */
-int zpci_vm_detach_nested(struct zpci_vm *m)
+/* Give the function the guest's table: a new nested HWPT, with nothing mapped */
+int zpci_vm_attach(struct zpci_vm *m)
+{
+	return zpci_vm_attach_table(m, zpci_guest_iota(&m->guest), m->pba,
+				    m->pal);
+}
+
+/* Take the table from the function, if it has one. */
+int zpci_vm_detach(struct zpci_vm *m)
 {
 	int err;
 
 	if (!m->nested)
 		return 0;
 	err = zpci_function_detach(m->device);
-
 	if (!err)
 		err = destroy_hwpt(m, m->nested);
 	if (!err)
@@ -248,70 +278,30 @@ int zpci_vm_detach_nested(struct zpci_vm *m)
 	return err;
 }
 
-int zpci_vm_register_range(struct zpci_vm *m, u64 pba, u64 pal)
+/* Do all that a function needs that has been opened: what QEMU does, too. */
+int zpci_vm_start(struct zpci_vm *m)
 {
-	bool nested = zpci_mode_is_nested(m->mode);
-	u64 iota = zpci_guest_iota(&m->guest);
-	struct kvm_s390_zpci_ioat ioat = {
-		.flags = nested ? KVM_S390_ZPCI_IOAT_NESTED : 0,
-		.fh = ZPCI_GUEST_FH,
-		.pba = pba,
-		.pal = pal,
-		.iota = nested ? 0 : iota,
-	};
-	int err;
+	int err = zpci_vm_bind(m);
 
-	err = attr_set(m, KVM_DEV_S390_ZPCI_IOAT, KVM_DEV_S390_ZPCI_IOAT_REG,
-		       &ioat);
-	if (err || !nested)
-		return err;
-	err = zpci_vm_attach_nested(m, iota, pba, pal);
-	if (err)
-		attr_set(m, KVM_DEV_S390_ZPCI_IOAT,
-			 KVM_DEV_S390_ZPCI_IOAT_DEREG, NULL);
-	return err;
-}
-
-int zpci_vm_register(struct zpci_vm *m)
-{
-	return zpci_vm_register_range(m, m->pba, m->pal);
-}
-
-int zpci_vm_deregister(struct zpci_vm *m)
-{
-	int err = attr_set(m, KVM_DEV_S390_ZPCI_IOAT,
-			   KVM_DEV_S390_ZPCI_IOAT_DEREG, NULL);
-	int err_nested = zpci_vm_detach_nested(m);
-
-	return err ? : err_nested;
+	if (!err)
+		err = zpci_vm_ioat_on(m);
+	return err ? : zpci_vm_attach(m);
 }
 
 /*
- * Attach the function to what it can have a registered table in. On nested HWPTs
- * that is a table itself, a new one.
- */
-int zpci_vm_attach(struct zpci_vm *m)
-{
-	return zpci_mode_is_nested(m->mode) ?
-	       zpci_vm_attach_nested(m, zpci_guest_iota(&m->guest), m->pba,
-				     m->pal) :
-	       zpci_function_attach(m->device);
-}
-
-/*
- * Recover the function from error state. The reset clears its translation
- * cache: register an empty table again.
+ * Recover the function from error state. The reset clears its translation cache:
+ * attach an empty table.
  */
 int zpci_vm_recover(struct zpci_vm *m)
 {
 	int err;
 
-	err = zpci_vm_deregister(m);
+	err = zpci_vm_detach(m);
 	if (err)
 		return err;
 	zpci_function_recover(m->device);
 	zpci_guest_clear_tables(&m->guest);
-	return zpci_vm_register(m);
+	return zpci_vm_attach(m);
 }
 
 int zpci_vm_get_stats(struct zpci_vm *m, struct kvm_s390_zpci_ioat_stats *s)
@@ -332,9 +322,8 @@ struct kvm_s390_zpci_ioat_stats zpci_vm_stats(struct zpci_vm *m)
 }
 
 /*
- * Tell what is pinned and charged for @frames frames of the guest's table. KVM
- * charges each mapping to the process. The parent of a nested HWPT pins all memory,
- * or each frame once.
+ * Tell what is pinned and charged for @frames frames of the guest's table. The parent
+ * pins all memory, or each frame once.
  */
 struct zpci_pins zpci_vm_pins(struct zpci_vm *m, u64 frames)
 {
@@ -343,14 +332,9 @@ struct zpci_pins zpci_vm_pins(struct zpci_vm *m, u64 frames)
 			.system = frames,
 			.pinned_kb = frames * PAGE_SIZE / 1024,
 		};
-	if (zpci_mode_is_nested(m->mode))
-		return (struct zpci_pins) {
-			.system = m->plugged / PAGE_SIZE,
-			.pinned_kb = m->plugged / 1024,
-		};
 	return (struct zpci_pins) {
-		.system = frames,
-		.locked_kb = frames * PAGE_SIZE / 1024,
+		.system = m->plugged / PAGE_SIZE,
+		.pinned_kb = m->plugged / 1024,
 	};
 }
 
@@ -364,7 +348,6 @@ const char *zpci_vm_check_pins(struct zpci_vm *m, const struct zpci_pins *before
 	struct zpci_pins pins = zpci_vm_pins(m, frames);
 
 	pins.system += before->system;
-	pins.locked_kb += before->locked_kb;
 	pins.pinned_kb += before->pinned_kb;
 	return zpci_pins_leaked(&pins);
 }
@@ -436,17 +419,17 @@ bool zpci_vm_has(struct zpci_vm *m, u32 flag)
 /* The functions below return NULL or an error text. */
 
 /* Check that the kernel completed an RPCIT. */
-static const char *judge(struct zpci_vm *m, const struct zpci_rpcit *r)
+static const char *judge(const struct zpci_rpcit *r)
 {
-	struct kvm_s390_zpci_ioat_stats s;
+	struct zpci_shadow_stats s;
 	static char text[160];
 
 	if (r->exits) {
-		s = zpci_vm_stats(m);
+		s = zpci_shadow_stats();
 		snprintf(text, sizeof(text),
-			 "RPCIT left the kernel; reasons so far: range %llu, format %llu, memory %llu, gone %llu, host %llu",
-			 s.user_range, s.user_format, s.user_memory,
-			 s.user_gone, s.user_host);
+			 "RPCIT left the kernel; %s, reasons so far: format %lu, memory %lu, host %lu",
+			 s.attached ? "a table is attached" : "no table",
+			 s.refused_format, s.refused_memory, s.refused_host);
 		return text;
 	}
 	if (!r->pgm && !r->cc)
@@ -465,7 +448,7 @@ const char *zpci_vm_map(struct zpci_vm *m, u64 iova, u64 gpa, u64 size,
 
 	zpci_guest_map(&m->guest, iova, gpa, size, flags);
 	rpcit = zpci_guest_rpcit(&m->guest, iova, size);
-	return judge(m, &rpcit);
+	return judge(&rpcit);
 }
 
 const char *zpci_vm_unmap(struct zpci_vm *m, u64 iova, u64 size)
@@ -474,7 +457,7 @@ const char *zpci_vm_unmap(struct zpci_vm *m, u64 iova, u64 size)
 
 	zpci_guest_unmap(&m->guest, iova, size);
 	rpcit = zpci_guest_rpcit(&m->guest, iova, size);
-	return judge(m, &rpcit);
+	return judge(&rpcit);
 }
 
 /* Return the I/O address of a queue page. */
@@ -533,16 +516,14 @@ const char *zpci_vm_start_io(struct zpci_vm *m)
 	return nvme_result(ret);
 }
 
-/* Set up a VM, a function and an empty registered table. */
+/* Set up a VM and a function with an empty table. */
 void zpci_vm_setup(struct zpci_vm *m, const char *mode)
 {
 	int err;
 
 	zpci_vm_create(m, mode);
-	err = zpci_vm_bind(m);
-	TEST_ASSERT(!err, "BIND_VFIO: %s", strerror(err));
-	err = zpci_vm_register(m);
-	TEST_ASSERT(!err, "IOAT_REG: %s", strerror(err));
+	err = zpci_vm_start(m);
+	TEST_ASSERT(!err, "the function can't be started: %s", strerror(err));
 }
 
 /* Set up a controller too. With @io, also I/O queues. */
@@ -590,18 +571,6 @@ static bool same_page(const u64 *a, const u64 *b)
 	for (i = 0; i < PAGE_SIZE / sizeof(u64); i++)
 		different |= a[i] ^ b[i];
 	return !different;
-}
-
-/*
- * Let the controller write to @iova, and tell if that fails as it has to: in error
- * state, or on nested HWPTs in any way, as a function that is detached does.
- */
-bool zpci_vm_is_refused(struct zpci_vm *m, u64 iova)
-{
-	int ret = nvme_identify_ctrl(&m->nvme, iova, 0);
-
-	return ret == NVME_FUNCTION_ERROR ||
-	       (ret && zpci_mode_is_nested(m->mode));
 }
 
 /* Let the controller write its Identify data to @iova. Check it at @hva. */
