@@ -163,7 +163,7 @@ vm_start()
 	# shellcheck disable=SC2016 # the inner shell's own variables
 	sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$CGROUP" \
 		"$STOCK/qemu-system-s390x" -nodefaults -display none \
-		-machine s390-ccw-virtio -accel kvm -L "$STOCK" -smp 2 -m $MEMORY \
+		-machine s390-ccw-virtio -accel "${ACCEL:-kvm}" -L "$STOCK" -smp 2 -m $MEMORY \
 		-chardev "file,id=console,path=$VM/console" \
 		-device virtio-serial-ccw \
 		-device virtconsole,chardev=console \
